@@ -1,0 +1,84 @@
+// From any picture to the pixels a network was trained on: resize and crop, equal to Pillow's to the byte.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "vitrail/error.hpp"
+#include "vitrail/image.hpp"
+
+namespace vitrail {
+
+/// Pillow's antialiased filters (PIL.Image.Resampling); the support grows with the reduction.
+enum class Resampling { bilinear, bicubic };
+
+/// A resize from one size to another, planned once (filter coefficients, scratch) and run on many pictures.
+/// Same arithmetic as Pillow's ImagingResample: horizontal pass, then vertical, each rounded to u8, 22-bit fixed point.
+/// Moves; `run` uses the plan's scratch, so a plan belongs to one thread at a time.
+class Resizer {
+ public:
+  struct Options {
+    int src_width = 0, src_height = 0;  ///< pixels, 1 … 32768
+    int dst_width = 0, dst_height = 0;  ///< pixels, 1 … 32768: the size of the whole resized picture
+    /// The part of the resized picture that is wanted; width 0 means all of it. Only this part is computed.
+    int window_x = 0, window_y = 0, window_width = 0, window_height = 0;
+    PixelFormat format = PixelFormat::rgb8;
+    Resampling filter = Resampling::bilinear;
+  };
+  static Result<Resizer> plan(const Options& options);
+  Resizer(Resizer&&) noexcept;
+  Resizer& operator=(Resizer&&) noexcept;
+  ~Resizer();
+
+  /// Resizes `src` (of the planned size and format) into `dst`: window_height rows of window_width pixels,
+  /// `dst_stride_bytes` apart. Does not allocate or throw.
+  void run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept;
+
+ private:
+  struct Plan;
+  explicit Resizer(std::unique_ptr<Plan> plan) noexcept;
+  std::unique_ptr<Plan> plan_;
+};
+
+/// One-shot resize: PIL.Image.resize((width, height), filter).
+Result<Image> resize(const ImageView& src, int width, int height, Resampling filter);
+
+/// What a network's own configuration says about its pictures (Hugging Face preprocessor_config.json, timm pretrained_cfg).
+struct PreprocessConfig {
+  enum class Resize { none, exact, shortest_edge };
+  Resize resize = Resize::exact;
+  int resize_height = 0;  ///< pixels; `shortest_edge`: the length of the shorter side
+  int resize_width = 0;   ///< pixels; ignored by `shortest_edge`
+  Resampling resample = Resampling::bilinear;
+
+  bool center_crop = false;
+  int crop_height = 0, crop_width = 0;  ///< pixels
+  /// Where an odd difference goes: transformers floors ((h − crop) // 2), torchvision (timm) rounds half to even.
+  enum class CropOffset { floor, half_even } crop_offset = CropOffset::floor;
+
+  /// network input = (pixel · rescale − mean[c]) / std[c], per channel of the network; folded into the patch weights.
+  double rescale = 1.0 / 255.0;
+  std::array<double, 4> mean{0, 0, 0, 0};
+  std::array<double, 4> std{1, 1, 1, 1};
+};
+
+/// Resize + centre crop, as one network wants them. Holds buffers: belongs to one thread at a time.
+class Preprocessor {
+ public:
+  /// @param channels  3: the result is rgb8; 1: gray8 (Pillow's convert("L") weights where the picture has colour)
+  Preprocessor(const PreprocessConfig& config, int channels);
+  Preprocessor(Preprocessor&&) noexcept;
+  Preprocessor& operator=(Preprocessor&&) noexcept;
+  ~Preprocessor();
+
+  /// The picture the network sees: rgb8 or gray8, borrowed from this object (or from `image` where nothing had to be done)
+  /// and valid until the next call. Allocates only when size or format differ from the last call's.
+  Result<ImageView> run(const ImageView& image);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace vitrail

@@ -1,0 +1,9 @@
+// Everything an application sees.
+#pragma once
+
+#include "vitrail/error.hpp"
+#include "vitrail/image.hpp"
+#include "vitrail/model.hpp"
+#include "vitrail/patches.hpp"
+#include "vitrail/preprocess.hpp"
+#include "vitrail/session.hpp"

@@ -1,0 +1,115 @@
+// A network as its files describe it, before anything is quantised: the loader's result and the packer's input.
+// Every TensorView borrows bytes of a mapped file; families differ only in which file names they put where.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vitrail/error.hpp"
+#include "vitrail/model.hpp"
+#include "vitrail/preprocess.hpp"
+
+namespace vitrail {
+
+enum class Activation { none, gelu_erf, gelu_tanh };
+
+/// What the classification head reads.
+enum class Pool { cls, mean };
+
+/// The hyper-parameters of a network, checked: every number is in a range that cannot overflow later arithmetic.
+struct VitConfig {
+  std::string family;  ///< "vit" or "deit"
+  std::string format;  ///< "huggingface" or "timm"
+  int image_height = 0, image_width = 0, channels = 0;
+  int patch_height = 0, patch_width = 0;
+  int embed_dim = 0;   ///< D, a multiple of num_heads
+  int num_layers = 0;  ///< L ≥ 1
+  int num_heads = 0;
+  int mlp_dim = 0;     ///< M
+  int num_labels = 0;  ///< 0: no head
+  bool has_cls = true;
+  bool has_dist = false;         ///< DeiT's distillation token, after CLS
+  bool position_prefix = true;   ///< the position table covers CLS and distillation tokens too
+  Activation activation = Activation::gelu_erf;
+  float layer_norm_eps = 1e-12f;
+  Pool pool = Pool::cls;
+  std::vector<std::string> labels;
+  PreprocessConfig preprocess;
+
+  int grid_rows() const { return image_height / patch_height; }
+  int grid_columns() const { return image_width / patch_width; }
+  int num_patches() const { return grid_rows() * grid_columns(); }       ///< N
+  int prefix_tokens() const { return int{has_cls} + int{has_dist}; }
+  int num_tokens() const { return prefix_tokens() + num_patches(); }     ///< T
+  int head_dim() const { return embed_dim / num_heads; }
+  int patch_size() const { return patch_height * patch_width * channels; }  ///< K of the patch embedding
+};
+
+/// A tensor in a file: shape and dtype are checked against the file's size when the file is opened.
+struct TensorView {
+  enum class Type { f32, f16, bf16 };
+  std::string name;  ///< as the file has it, for messages
+  Type type = Type::f32;
+  std::vector<std::int64_t> shape;
+  const std::byte* data = nullptr;  ///< little-endian, any alignment
+
+  std::int64_t elements() const {
+    std::int64_t n = 1;
+    for (auto d : shape) n *= d;
+    return n;
+  }
+  std::size_t size_bytes() const { return static_cast<std::size_t>(elements()) * (type == Type::f32 ? 4 : 2); }
+};
+
+/// Converts elements [first, first + count) of a tensor to f32 (exact for all three types).
+void to_f32(const TensorView& tensor, std::int64_t first, std::int64_t count, float* dst);
+
+/// y = x·Wᵀ + b. Parts are stacked along the output axis (q, k, v stored apart become one product).
+struct LinearSource {
+  std::vector<TensorView> weights;                ///< each [out_i, in]
+  std::vector<std::optional<TensorView>> biases;  ///< one per part, [out_i] or absent (= zeros)
+};
+
+struct NormSource {
+  TensorView weight, bias;  ///< [D]
+};
+
+struct BlockSource {
+  NormSource norm1;
+  LinearSource qkv;   ///< [3D, D]: q, k, v
+  LinearSource proj;  ///< [D, D]
+  NormSource norm2;
+  LinearSource fc1;   ///< [M, D]
+  LinearSource fc2;   ///< [D, M]
+};
+
+/// All tensors of a network, shapes checked against the configuration.
+struct NetworkSource {
+  VitConfig config;
+  TensorView patch_weight;                ///< [D, C, patch_height, patch_width], a convolution's
+  std::optional<TensorView> patch_bias;   ///< [D]
+  std::optional<TensorView> cls, dist;    ///< D elements each
+  TensorView positions;                   ///< [T or N, D] (leading 1s allowed)
+  std::vector<BlockSource> blocks;        ///< num_layers
+  std::optional<NormSource> norm;         ///< on every token, after the last block
+  std::optional<NormSource> pool_norm;    ///< on the pooled vector (timm's fc_norm)
+  std::optional<LinearSource> pooler;     ///< [D, D], tanh: transformers' pooler
+  std::optional<LinearSource> head;       ///< [num_labels, D]
+  std::optional<LinearSource> head_dist;  ///< [num_labels, D] on the distillation token; logits are averaged with head's
+
+  std::shared_ptr<const void> files;      ///< keeps the mapped files alive
+};
+
+/// Reads a model folder (Hugging Face or timm): configuration, tensors by name, everything checked. Nothing is converted yet.
+/// Errors name the file, the key or tensor, what was found and what was expected.
+Result<NetworkSource> read_network(const std::filesystem::path& folder);
+
+/// A network of a timm architecture name whose tensors are filled by a fixed pseudo-random generator.
+Result<NetworkSource> random_network(std::string_view architecture);
+
+}  // namespace vitrail
