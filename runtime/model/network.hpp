@@ -10,13 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/kernels.hpp"
 #include "vitrail/error.hpp"
 #include "vitrail/model.hpp"
 #include "vitrail/preprocess.hpp"
 
 namespace vitrail {
-
-enum class Activation { none, gelu_erf, gelu_tanh };
 
 /// What the classification head reads.
 enum class Pool { cls, mean };

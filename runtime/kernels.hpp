@@ -1,0 +1,149 @@
+// The seam between what a Vision Transformer is (runtime/) and how a machine does it (platforms/).
+//
+// A kernel is a plain function: it owns nothing (no memory, threads or state), never fails, and may be called on any part of its
+// output from any thread. The table starts complete with platforms/reference; platforms/x86 and platforms/arm override what
+// they do better. The reference is the definition: every other kernel gives the same bits, because
+//   * integer sums are exact, in any order;
+//   * a float product sum is one chain of fma in increasing k, one chain per output element;
+//   * a float reduction over a row (a "row sum") adds element k to accumulator k mod 64 in increasing k, where elements missing at the
+//     end count as +0, then folds the accumulators i += i+32, i += i+16, … i += i+1;
+//   * multiply-adds are fused exactly where the contract says fma; division and sqrt are IEEE's; rounding is to nearest even.
+// So any vector width gives one answer (the exception, SSE4.2, has no fma and says so).
+//
+// Words: `ld…` is the distance between rows in elements, `…_bytes` in bytes. Rows of u8 activations start at multiples of 64 bytes
+// and may be read up to the next multiple of 64. Sizes are ≥ 1 unless said otherwise. Outputs never overlap inputs unless said so.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace vitrail {
+
+enum class Activation { none, gelu_erf, gelu_tanh };
+
+/// How one row of u8 activations reads as real numbers: x = scale · (q − zero_point).
+struct RowQuant {
+  float scale;
+  std::int32_t zero_point;  ///< 0 … 255
+};
+
+/// s8 weights [n, k] as every int8 kernel reads them: column panels of 64, k in groups of 4, zero-padded both ways:
+/// byte ((panel · k_padded/4 + k/4) · 64 + n%64) · 4 + k%4. This is oneDNN's BA16a64b4a, so that no second copy exists.
+struct PackedS8 {
+  static constexpr int panel = 64;    ///< columns
+  static constexpr int k_unit = 64;   ///< k is padded to a multiple of this
+  const std::int8_t* data = nullptr;  ///< 64-byte aligned
+  int n = 0, k = 0;
+  int k_padded() const { return (k + k_unit - 1) / k_unit * k_unit; }
+  int panels() const { return (n + panel - 1) / panel; }
+  const std::int8_t* at_panel(int p) const { return data + static_cast<std::size_t>(p) * panel * k_padded(); }
+};
+
+/// f32 matrix [k, n] as gemm_f32 reads it: column panels of 16, zero-padded: element (panel · k + k') · 16 + n%16.
+struct PackedF32 {
+  static constexpr int panel = 16;
+  const float* data = nullptr;  ///< 64-byte aligned
+  int n = 0, k = 0;
+  int panels() const { return (n + panel - 1) / panel; }
+  const float* at_panel(int p) const { return data + static_cast<std::size_t>(p) * panel * k; }
+};
+
+/// What happens to a finished tile of sums: y = activation(y₀ + bias), then dst = y, or residual + y.
+struct Epilogue {
+  const float* bias = nullptr;      ///< [cols], or null for zeros
+  Activation activation = Activation::none;
+  const float* residual = nullptr;  ///< [rows, cols] with ld_residual, or null; may be dst itself
+  std::size_t ld_residual = 0;
+};
+
+/// The factors that turn exact sums into real numbers.
+struct Dequant {
+  const RowQuant* row = nullptr;          ///< [rows]
+  const float* col_scale = nullptr;       ///< [cols]
+  const std::int32_t* col_sum = nullptr;  ///< [cols], Σ_k w[n][k]
+};
+
+/// One GEMM tile: acc[m][n] = Σ_k a[m][k] · b[n][k], exact in s32.
+struct GemmU8S8Tile {
+  const std::uint8_t* a;     ///< [rows, k_padded]
+  std::size_t lda_bytes;     ///< a multiple of 64
+  int rows;                  ///< 1 … Kernels::max_tile_rows
+  const std::int8_t* b;      ///< first of `panels` consecutive panels of a PackedS8
+  int k_padded;              ///< a multiple of 64, < 66 048 so that no sum leaves s32
+  int panels;                ///< 1 … Kernels::max_tile_panels
+  std::int32_t* acc;         ///< [rows, 64 · panels], 64-byte aligned
+  std::size_t ldacc;         ///< a multiple of 16
+  void* scratch;             ///< Kernels::gemm_scratch_bytes, 64-byte aligned, contents undefined
+};
+
+/// A provider of GEMM tiles that prepares something per shape (oneDNN: its primitives). Made with a session, shared by its threads.
+class GemmProvider {
+ public:
+  virtual ~GemmProvider() = default;
+  /// Called while the session is made. False: this shape is not served (`why` says so); the native kernel takes it.
+  virtual bool prepare(int rows, int k_padded, int panels, std::string& why) = 0;
+  /// Runs a prepared shape on thread `thread`; false if it is not one.
+  virtual bool run(const GemmU8S8Tile& tile, int thread) noexcept = 0;
+  virtual std::string name() const = 0;
+};
+
+struct Kernels {
+  static constexpr int max_tile_rows = 48;
+  static constexpr int max_tile_panels = 2;
+  static constexpr std::size_t gemm_scratch_bytes = 128 * 1024;
+
+  /// `count` runs of `run_bytes` bytes, `src_step` and `dst_step` bytes apart (patchify: one row of pixels into its patches).
+  void (*copy_runs)(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
+                    std::size_t run_bytes, int count);
+
+  /// dst[i] = src[i], exact.
+  void (*u8_to_f32)(const std::uint8_t* src, float* dst, std::size_t count);
+
+  /// LayerNorm of each row (Ba et al. 2016): mean = rowsum(x)/k; d = x − mean; var = rowsum with fma(d, d, ·) / k;
+  /// dst = fma(d · (1/√(var + eps)), gamma, beta). dst may be x.
+  void (*layer_norm)(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta, float eps,
+                     float* dst, std::size_t ld_dst);
+
+  /// Row quantisation: lo = min(0, min x), hi = max(0, max x), range = hi − lo. scale = range/255, inv = 255/range,
+  /// zero_point = rne(−lo · inv), q = clamp(rne(x · inv) + zero_point, 0, 255). A row narrower than 1e-30 becomes scale 1, all zeros.
+  void (*quantize_rows)(const float* x, std::size_t ldx, int rows, int k, std::uint8_t* q, std::size_t ldq_bytes,
+                        RowQuant* quant);
+
+  /// layer_norm, then quantize_rows, while the row is hot. `row` is scratch for k floats.
+  void (*layer_norm_quantize)(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
+                              float eps, float* row, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
+
+  /// Each row in place: m = max x; p = exp((x − m) · scale); dst = p · (1/rowsum(p)). scale > 0. Numerics of exp: simd/math.hpp.
+  void (*softmax)(float* x, std::size_t ldx, int rows, int cols, float scale);
+
+  /// dst += src.
+  void (*add)(const float* src, float* dst, std::size_t count);
+
+  /// The exact integer tile; the native kernel of this platform.
+  void (*gemm_u8s8)(const GemmU8S8Tile& tile);
+  int gemm_row_unit;  ///< rows the native tile handles at once: tiles of a multiple of it waste nothing
+
+  /// c[m][n] = Σ_k a[m][k] · b[k][n] (a chain of fma from +0), for `panels` consecutive panels of a PackedF32 [k, n].
+  /// All 16 · panels columns of c are written. a is not padded.
+  void (*gemm_f32)(const float* a, std::size_t lda, int rows, const float* b, int k, int panels, float* c, std::size_t ldc);
+
+  /// y₀ = fma(float(acc − zero_point · col_sum), row scale · col_scale, bias), then the rest of the epilogue.
+  void (*finish_s32)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
+                     const Epilogue& epilogue, float* dst, std::size_t ld_dst);
+
+  /// y₀ = acc + bias, then the rest of the epilogue.
+  void (*finish_f32)(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& epilogue, float* dst,
+                     std::size_t ld_dst);
+
+  /// src [n, k] → PackedF32 [k, n] (a transposition in blocks), padding zeroed: keys of one head, for Q·Kᵀ.
+  void (*pack_transposed_f32)(const float* src, std::size_t ld_src, int n, int k, float* dst);
+  /// src [k, n] → PackedF32 [k, n], padding zeroed: values of one head, for P·V.
+  void (*pack_f32)(const float* src, std::size_t ld_src, int k, int n, float* dst);
+
+  const char* simd_name;  ///< the class of the float and byte kernels: "reference", "avx2", "avx512" …
+  const char* gemm_name;  ///< the class of gemm_u8s8: "reference", "avx2", "avx_vnni" …
+};
+
+}  // namespace vitrail
