@@ -18,10 +18,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+
+#include "vitrail/error.hpp"
 
 namespace vitrail {
 
-enum class Activation { none, gelu_erf, gelu_tanh };
+enum class Activation { none, gelu_erf, gelu_tanh, tanh };
 
 /// How one row of u8 activations reads as real numbers: x = scale · (q − zero_point).
 struct RowQuant {
@@ -145,5 +148,18 @@ struct Kernels {
   const char* simd_name;  ///< the class of the float and byte kernels: "reference", "avx2", "avx512" …
   const char* gemm_name;  ///< the class of gemm_u8s8: "reference", "avx2", "avx_vnni" …
 };
+
+/// The kernels of this CPU, and what is to be said about the choice.
+struct Selection {
+  Kernels kernels;
+  std::unique_ptr<GemmProvider> provider;  ///< tries each GEMM tile first; null: the native kernel runs them all
+  std::string report;                      ///< a few lines: what runs, and why something better does not
+};
+
+/// Chooses, implemented by platforms/. Reads no environment itself.
+/// @param cpu_limit  a class to go no higher than (VITRAIL_CPU), or empty. Unknown names and classes this CPU lacks are errors.
+/// @param onednn     false (VITRAIL_ONEDNN=0): oneDNN is left out
+/// @param threads    that will call the provider at the same time
+Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, int threads);
 
 }  // namespace vitrail

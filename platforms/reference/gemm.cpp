@@ -1,0 +1,104 @@
+// Reference matrix products and their epilogues, and the complete table.
+#include <algorithm>
+#include <cmath>
+
+#include "platforms/numerics.hpp"
+#include "platforms/reference/rows.hpp"
+
+namespace vitrail::reference {
+
+float activate(float x, Activation activation) {
+  if (activation == Activation::none) return x;
+  if (activation == Activation::tanh) return 1.0f - 2.0f / (1.0f + exp(x + x));
+  if (activation == Activation::gelu_tanh) {
+    using G = numerics::GeluTanh;
+    return x / (1.0f + exp(x * std::fma(x * x, G::cubic, G::linear)));
+  }
+  using P = numerics::ErfSqrt2;
+  float erf = std::copysign(1.0f, x);
+  if (std::fabs(x) < P::limit) {
+    const float s = std::fma(x * x, P::t_scale, -1.0f);
+    float p = P::c[P::degree];
+    for (int i = P::degree - 1; i >= 0; --i) p = std::fma(p, s, P::c[i]);
+    erf = x * p;
+  }
+  const float half = 0.5f * x;
+  return std::fma(half, erf, half);
+}
+
+namespace {
+
+void gemm_u8s8(const GemmU8S8Tile& t) {
+  constexpr int panel = PackedS8::panel;
+  for (int p = 0; p < t.panels; ++p) {
+    const std::int8_t* b = t.b + static_cast<std::size_t>(p) * panel * t.k_padded;
+    for (int m = 0; m < t.rows; ++m) {
+      const std::uint8_t* a = t.a + m * t.lda_bytes;
+      std::int32_t* acc = t.acc + m * t.ldacc + p * panel;
+      std::fill_n(acc, panel, 0);
+      for (int k = 0; k < t.k_padded; k += 4) {
+        const std::int8_t* group = b + static_cast<std::size_t>(k) * panel;
+        for (int n = 0; n < panel; ++n)
+          for (int i = 0; i < 4; ++i) acc[n] += a[k + i] * group[n * 4 + i];
+      }
+    }
+  }
+}
+
+void gemm_f32(const float* a, std::size_t lda, int rows, const float* b, int k, int panels, float* c, std::size_t ldc) {
+  constexpr int panel = PackedF32::panel;
+  for (int p = 0; p < panels; ++p, b += static_cast<std::size_t>(k) * panel, c += panel)
+    for (int m = 0; m < rows; ++m) {
+      float acc[panel] = {};
+      for (int i = 0; i < k; ++i)
+        for (int n = 0; n < panel; ++n) acc[n] = std::fma(a[m * lda + i], b[i * panel + n], acc[n]);
+      std::copy_n(acc, panel, c + m * ldc);
+    }
+}
+
+float finish(float y, int m, int n, const Epilogue& e) {
+  y = activate(y, e.activation);
+  return e.residual ? e.residual[m * e.ld_residual + n] + y : y;
+}
+
+void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
+                float* dst, std::size_t ld_dst) {
+  for (int m = 0; m < rows; ++m)
+    for (int n = 0; n < cols; ++n) {
+      const float sum = static_cast<float>(acc[m * ldacc + n] - d.row[m].zero_point * d.col_sum[n]);
+      const float y = std::fma(sum, d.row[m].scale * d.col_scale[n], e.bias ? e.bias[n] : 0.0f);
+      dst[m * ld_dst + n] = finish(y, m, n, e);
+    }
+}
+
+void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& e, float* dst,
+                std::size_t ld_dst) {
+  for (int m = 0; m < rows; ++m)
+    for (int n = 0; n < cols; ++n)
+      dst[m * ld_dst + n] = finish(acc[m * ldacc + n] + (e.bias ? e.bias[n] : 0.0f), m, n, e);
+}
+
+}  // namespace
+
+Kernels kernels() {
+  return {
+      .copy_runs = copy_runs,
+      .u8_to_f32 = u8_to_f32,
+      .layer_norm = layer_norm,
+      .quantize_rows = quantize_rows,
+      .layer_norm_quantize = layer_norm_quantize,
+      .softmax = softmax,
+      .add = add,
+      .gemm_u8s8 = gemm_u8s8,
+      .gemm_row_unit = 1,
+      .gemm_f32 = gemm_f32,
+      .finish_s32 = finish_s32,
+      .finish_f32 = finish_f32,
+      .pack_transposed_f32 = pack_transposed_f32,
+      .pack_f32 = pack_f32,
+      .simd_name = "reference",
+      .gemm_name = "reference",
+  };
+}
+
+}  // namespace vitrail::reference

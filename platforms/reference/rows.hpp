@@ -1,0 +1,22 @@
+// Internal to the reference: the functions behind the table's entries (contracts: runtime/kernels.hpp).
+#pragma once
+
+#include "platforms/reference/reference.hpp"
+
+namespace vitrail::reference {
+
+void layer_norm(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta, float eps,
+                float* dst, std::size_t ld_dst);
+void quantize_rows(const float* x, std::size_t ldx, int rows, int k, std::uint8_t* q, std::size_t ldq_bytes,
+                   RowQuant* quant);
+void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
+                         float eps, float* row, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
+void softmax(float* x, std::size_t ldx, int rows, int cols, float scale);
+void add(const float* src, float* dst, std::size_t count);
+void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
+               std::size_t run_bytes, int count);
+void u8_to_f32(const std::uint8_t* src, float* dst, std::size_t count);
+void pack_transposed_f32(const float* src, std::size_t ld_src, int n, int k, float* dst);
+void pack_f32(const float* src, std::size_t ld_src, int k, int n, float* dst);
+
+}  // namespace vitrail::reference

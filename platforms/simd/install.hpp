@@ -1,0 +1,27 @@
+// Puts the sixteen-lane kernels of one architecture into the table.
+#pragma once
+
+#include "platforms/simd/bytes.hpp"
+#include "platforms/simd/products.hpp"
+#include "platforms/simd/rows.hpp"
+
+namespace vitrail::simd {
+
+/// @tparam Arch      an xsimd architecture with a fused multiply-add
+/// @tparam f32_rows  rows of the f32 product whose accumulators fit the registers
+template <class Arch, int f32_rows>
+void install(Kernels& k, const char* name) {
+  k.copy_runs = copy_runs<Arch>;
+  k.u8_to_f32 = u8_to_f32<Arch>;
+  k.layer_norm = layer_norm<Arch>;
+  k.quantize_rows = quantize_rows<Arch>;
+  k.layer_norm_quantize = layer_norm_quantize<Arch>;
+  k.softmax = softmax<Arch>;
+  k.add = add<Arch>;
+  k.gemm_f32 = gemm_f32<Arch, f32_rows>;
+  k.finish_s32 = finish_s32<Arch>;
+  k.finish_f32 = finish_f32<Arch>;
+  k.simd_name = name;
+}
+
+}  // namespace vitrail::simd

@@ -1,0 +1,123 @@
+// Row kernels on sixteen lanes: LayerNorm, row quantisation, softmax (contracts: runtime/kernels.hpp).
+#pragma once
+
+#include "platforms/simd/math.hpp"
+
+namespace vitrail::simd {
+
+/// The contract's row sum: 64 accumulators as four vectors; `term(vector of elements, first k)` is what is added.
+/// `accumulate(acc, x)` returns the new accumulator; lanes past the end arrive as `fill` and must contribute +0.
+template <class A, class Accumulate>
+VITRAIL_INLINE float row_sum(const float* x, int k, float fill, Accumulate accumulate) {
+  using V = F16<A>;
+  V acc[4] = {V::all(0.0f), V::all(0.0f), V::all(0.0f), V::all(0.0f)};
+  int i = 0;
+  for (; i + 64 <= k; i += 64)
+    for (int j = 0; j < 4; ++j) acc[j] = accumulate(acc[j], V::load(x + i + 16 * j));
+  if (i < k)
+    for (int j = 0; j < 4; ++j) acc[j] = accumulate(acc[j], V::load_first(x + i + 16 * j, k - i - 16 * j, fill));
+  return fold_sum((acc[0] + acc[2]) + (acc[1] + acc[3]));
+}
+
+template <class A>
+VITRAIL_INLINE void layer_norm_row(const float* x, int k, const float* gamma, const float* beta, float eps,
+                                   float* dst) {
+  using V = F16<A>;
+  const float mean = row_sum<A>(x, k, 0.0f, [](V acc, V v) { return acc + v; }) / static_cast<float>(k);
+  const V means = V::all(mean);
+  const float var = row_sum<A>(x, k, mean,
+                               [&](V acc, V v) {
+                                 const V d = v - means;
+                                 return fma(d, d, acc);
+                               }) /
+                    static_cast<float>(k);
+  const V rstd = V::all(1.0f / __builtin_sqrtf(var + eps));
+  int i = 0;
+  for (; i + 16 <= k; i += 16)
+    fma((V::load(x + i) - means) * rstd, V::load(gamma + i), V::load(beta + i)).store(dst + i);
+  if (const int rest = k - i; rest > 0)
+    fma((V::load_first(x + i, rest) - means) * rstd, V::load_first(gamma + i, rest), V::load_first(beta + i, rest))
+        .store_first(dst + i, rest);
+}
+
+template <class A>
+VITRAIL_INLINE void quantize_row(const float* x, int k, std::uint8_t* q, RowQuant* quant) {
+  using V = F16<A>;
+  V low[2] = {V::all(0.0f), V::all(0.0f)}, high[2] = {V::all(0.0f), V::all(0.0f)};
+  int i = 0;
+  for (; i + 32 <= k; i += 32)
+    for (int j = 0; j < 2; ++j) {
+      const V v = V::load(x + i + 16 * j);
+      low[j] = min(low[j], v);
+      high[j] = max(high[j], v);
+    }
+  for (; i < k; i += 16) {
+    const V v = V::load_first(x + i, k - i);
+    low[0] = min(low[0], v);
+    high[0] = max(high[0], v);
+  }
+  const float lo = fold_min(min(low[0], low[1])), hi = fold_max(max(high[0], high[1]));
+  const float range = hi - lo;
+  if (!(range >= numerics::smallest_range)) {
+    *quant = {1.0f, 0};
+    for (i = 0; i < k; ++i) q[i] = 0;
+    return;
+  }
+  const float inv = 255.0f / range;
+  const auto zero_point = static_cast<std::int32_t>(__builtin_nearbyintf(-lo * inv));
+  const V inverse = V::all(inv);
+  const I16<A> zero = I16<A>::all(zero_point);
+  for (i = 0; i + 16 <= k; i += 16) store_u8(round_to_int(V::load(x + i) * inverse) + zero, q + i);
+  if (i < k) {
+    std::uint8_t bytes[16];
+    store_u8(round_to_int(V::load_first(x + i, k - i) * inverse) + zero, bytes);
+    for (int j = 0; i + j < k; ++j) q[i + j] = bytes[j];
+  }
+  *quant = {range / 255.0f, zero_point};
+}
+
+template <class A>
+void layer_norm(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta, float eps,
+                float* dst, std::size_t ld_dst) {
+  for (int m = 0; m < rows; ++m) layer_norm_row<A>(x + m * ldx, k, gamma, beta, eps, dst + m * ld_dst);
+}
+
+template <class A>
+void quantize_rows(const float* x, std::size_t ldx, int rows, int k, std::uint8_t* q, std::size_t ldq_bytes,
+                   RowQuant* quant) {
+  for (int m = 0; m < rows; ++m) quantize_row<A>(x + m * ldx, k, q + m * ldq_bytes, quant + m);
+}
+
+template <class A>
+void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
+                         float eps, float* row, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant) {
+  for (int m = 0; m < rows; ++m) {
+    layer_norm_row<A>(x + m * ldx, k, gamma, beta, eps, row);
+    quantize_row<A>(row, k, q + m * ldq_bytes, quant + m);
+  }
+}
+
+template <class A>
+void softmax(float* x, std::size_t ldx, int rows, int cols, float scale) {
+  using V = F16<A>;
+  for (int m = 0; m < rows; ++m) {
+    float* row = x + m * ldx;
+    V high = V::load_first(row, cols, row[0]);
+    for (int i = 16; i < cols; i += 16) high = max(high, V::load_first(row + i, cols - i, row[0]));
+    const V top = V::all(fold_max(high)), scales = V::all(scale);
+    for (int i = 0; i < cols; i += 16)
+      exp((V::load_first(row + i, cols - i) - top) * scales).store_first(row + i, cols - i);
+    const V inv = V::all(1.0f / row_sum<A>(row, cols, 0.0f, [](V acc, V v) { return acc + v; }));
+    for (int i = 0; i < cols; i += 16) (V::load_first(row + i, cols - i) * inv).store_first(row + i, cols - i);
+  }
+}
+
+template <class A>
+void add(const float* src, float* dst, std::size_t count) {
+  using V = F16<A>;
+  std::size_t i = 0;
+  for (; i + 16 <= count; i += 16) (V::load(dst + i) + V::load(src + i)).store(dst + i);
+  for (; i < count; ++i) dst[i] += src[i];
+}
+
+}  // namespace vitrail::simd

@@ -1,0 +1,62 @@
+// int8 GEMM tile for AVX512-VNNI: vpdpbusd on 512 bits, sixteen columns × four k per register, a whole panel of 64 columns at once.
+#ifndef __AVX512VNNI__
+#error "compile with -mavx512vnni"
+#endif
+#include <immintrin.h>
+
+#include "platforms/x86/x86.hpp"
+
+namespace vitrail::x86 {
+namespace {
+
+constexpr int row_block = 6;  // 6 rows × 4 registers = 24 of the 32 registers hold sums, enough to hide vpdpbusd's latency
+
+/// M rows × 64 columns over all of k.
+template <int M>
+void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
+              std::size_t ldacc) {
+  __m512i sum[M][4];
+  for (auto& s : sum)
+    for (auto& x : s) x = _mm512_setzero_si512();
+  for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4) {
+    __m512i column[4];
+    for (int j = 0; j < 4; ++j) column[j] = _mm512_load_si512(b + 64 * j);
+    for (int m = 0; m < M; ++m) {
+      const __m512i four = _mm512_set1_epi32(*reinterpret_cast<const int*>(a + m * lda_bytes + i));
+      for (int j = 0; j < 4; ++j) sum[m][j] = _mm512_dpbusd_epi32(sum[m][j], four, column[j]);
+    }
+  }
+  for (int m = 0; m < M; ++m)
+    for (int j = 0; j < 4; ++j) _mm512_store_si512(acc + m * ldacc + 16 * j, sum[m][j]);
+}
+
+template <int M>
+void multiply_rest(int rows, const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k,
+                   std::int32_t* acc, std::size_t ldacc) {
+  if constexpr (M > 0) {
+    if (rows == M) return multiply<M>(a, lda_bytes, b, k, acc, ldacc);
+    multiply_rest<M - 1>(rows, a, lda_bytes, b, k, acc, ldacc);
+  }
+}
+
+void gemm_u8s8(const GemmU8S8Tile& t) {
+  for (int p = 0; p < t.panels; ++p) {
+    const std::int8_t* b = t.b + static_cast<std::size_t>(p) * PackedS8::panel * t.k_padded;
+    std::int32_t* acc = t.acc + p * PackedS8::panel;
+    int m = 0;
+    for (; m + row_block <= t.rows; m += row_block)
+      multiply<row_block>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k_padded, acc + m * t.ldacc, t.ldacc);
+    multiply_rest<row_block - 1>(t.rows - m, t.a + m * t.lda_bytes, t.lda_bytes, b, t.k_padded, acc + m * t.ldacc,
+                                 t.ldacc);
+  }
+}
+
+}  // namespace
+
+void install_gemm_avx512_vnni(Kernels& k) {
+  k.gemm_u8s8 = gemm_u8s8;
+  k.gemm_row_unit = row_block;
+  k.gemm_name = "avx512_vnni";
+}
+
+}  // namespace vitrail::x86

@@ -1,0 +1,63 @@
+// int8 GEMM tile for AVX-VNNI (256 bits): vpdpbusd multiplies u8 × s8 and adds four products to an s32 without saturating.
+#ifndef __AVXVNNI__
+#error "compile with -mavxvnni"
+#endif
+#include <immintrin.h>
+
+#include "platforms/x86/x86.hpp"
+
+namespace vitrail::x86 {
+namespace {
+
+constexpr int strip = 16;     // columns: two registers of eight
+constexpr int row_block = 6;  // 6 rows × 2 registers = 12 of the 16 registers hold sums
+
+/// M rows × 16 columns over all of k.
+template <int M>
+void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
+              std::size_t ldacc) {
+  __m256i sum[M][2];
+  for (auto& s : sum) s[0] = s[1] = _mm256_setzero_si256();
+  for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4) {
+    const __m256i b0 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b));
+    const __m256i b1 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b + 32));
+    for (int m = 0; m < M; ++m) {
+      const __m256i four = _mm256_set1_epi32(*reinterpret_cast<const int*>(a + m * lda_bytes + i));
+      sum[m][0] = _mm256_dpbusd_avx_epi32(sum[m][0], four, b0);
+      sum[m][1] = _mm256_dpbusd_avx_epi32(sum[m][1], four, b1);
+    }
+  }
+  for (int m = 0; m < M; ++m)
+    for (int j = 0; j < 2; ++j) _mm256_store_si256(reinterpret_cast<__m256i*>(acc + m * ldacc + 8 * j), sum[m][j]);
+}
+
+template <int M>
+void multiply_rest(int rows, const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k,
+                   std::int32_t* acc, std::size_t ldacc) {
+  if constexpr (M > 0) {
+    if (rows == M) return multiply<M>(a, lda_bytes, b, k, acc, ldacc);
+    multiply_rest<M - 1>(rows, a, lda_bytes, b, k, acc, ldacc);
+  }
+}
+
+void gemm_u8s8(const GemmU8S8Tile& t) {
+  for (int n = 0; n < t.panels * PackedS8::panel; n += strip) {
+    const int panel = n / PackedS8::panel * PackedS8::panel;
+    const std::int8_t* b = t.b + static_cast<std::size_t>(panel) * t.k_padded + (n - panel) * 4;
+    int m = 0;
+    for (; m + row_block <= t.rows; m += row_block)
+      multiply<row_block>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k_padded, t.acc + m * t.ldacc + n, t.ldacc);
+    multiply_rest<row_block - 1>(t.rows - m, t.a + m * t.lda_bytes, t.lda_bytes, b, t.k_padded,
+                                 t.acc + m * t.ldacc + n, t.ldacc);
+  }
+}
+
+}  // namespace
+
+void install_gemm_avx_vnni(Kernels& k) {
+  k.gemm_u8s8 = gemm_u8s8;
+  k.gemm_row_unit = row_block;
+  k.gemm_name = "avx_vnni";
+}
+
+}  // namespace vitrail::x86

@@ -1,0 +1,48 @@
+#include "platforms/x86/x86.hpp"
+
+#include <cpuid.h>
+
+namespace vitrail::x86 {
+
+CpuId read_cpuid() {
+  CpuId id;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return id;
+  id.leaf1_ecx = c;
+  if (c & (1u << 27)) {  // OSXSAVE: xgetbv may be executed
+    unsigned low = 0, high = 0;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    id.xcr0 = (static_cast<std::uint64_t>(high) << 32) | low;
+  }
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+    id.leaf7_ebx = b;
+    id.leaf7_ecx = c;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) id.leaf7_1_eax = a;
+  }
+  return id;
+}
+
+Features features(const CpuId& id) {
+  const auto has = [](std::uint32_t word, int bit) { return (word >> bit & 1) != 0; };
+  const bool os_ymm = (id.xcr0 & 0x6) == 0x6;
+  const bool os_zmm = (id.xcr0 & 0xe6) == 0xe6;
+  Features f;
+  f.avx2 = os_ymm && has(id.leaf1_ecx, 28) && has(id.leaf1_ecx, 12) && has(id.leaf7_ebx, 5);
+  f.avx_vnni = f.avx2 && has(id.leaf7_1_eax, 4);
+  f.avx512 = f.avx2 && os_zmm && has(id.leaf7_ebx, 16) && has(id.leaf7_ebx, 17) && has(id.leaf7_ebx, 28) &&
+             has(id.leaf7_ebx, 30) && has(id.leaf7_ebx, 31);
+  f.avx512_vnni = f.avx512 && has(id.leaf7_ecx, 11);
+  return f;
+}
+
+void init(Kernels& k, const Features& use) {
+  if (use.avx2) {
+    install_simd_avx2(k);
+    install_gemm_avx2(k);
+  }
+  if (use.avx_vnni) install_gemm_avx_vnni(k);
+  if (use.avx512) install_simd_avx512(k);
+  if (use.avx512_vnni) install_gemm_avx512_vnni(k);
+}
+
+}  // namespace vitrail::x86

@@ -1,0 +1,36 @@
+// x86: which classes of CPU are told apart, and the staircase of kernels.
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/kernels.hpp"
+
+namespace vitrail::x86 {
+
+/// The classes that have kernels, from old to new. A CPU may have avx512 without avx_vnni and the other way round.
+struct Features {
+  bool avx2 = false;         ///< AVX2 and FMA
+  bool avx_vnni = false;     ///< vpdpbusd on 256 bits
+  bool avx512 = false;       ///< F, BW, DQ, CD and VL
+  bool avx512_vnni = false;  ///< vpdpbusd on 512 bits
+};
+
+/// What CPUID and XGETBV say, as plain integers so that any CPU can be described in a test.
+struct CpuId {
+  std::uint32_t leaf1_ecx = 0, leaf7_ebx = 0, leaf7_ecx = 0, leaf7_1_eax = 0;
+  std::uint64_t xcr0 = 0;  ///< register state the operating system saves; 0 without OSXSAVE
+};
+
+CpuId read_cpuid();
+Features features(const CpuId& id);
+
+/// The staircase: later steps override earlier ones.
+void init(Kernels& k, const Features& use);
+
+void install_simd_avx2(Kernels& k);
+void install_simd_avx512(Kernels& k);
+void install_gemm_avx2(Kernels& k);
+void install_gemm_avx_vnni(Kernels& k);
+void install_gemm_avx512_vnni(Kernels& k);
+
+}  // namespace vitrail::x86

@@ -1,0 +1,201 @@
+#include "runtime/engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace vitrail {
+namespace {
+
+constexpr int rows_per_task = 8;   // LayerNorm and quantisation: some kilobytes, a few microseconds
+constexpr int query_block = 48;    // attention: rows of scores that stay in the cache; no effect on the answer
+constexpr int tile_columns = PackedS8::panel * Kernels::max_tile_panels;
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+int tile_rows(int rows, int row_unit) {
+  const int blocks = ceil_div(rows, Kernels::max_tile_rows);
+  return std::min(ceil_div(ceil_div(rows, blocks), row_unit) * row_unit, Kernels::max_tile_rows);
+}
+
+Engine::Engine(Selection selection, int threads, const VitConfig& c)
+    : kernels_(selection.kernels),
+      provider_(std::move(selection.provider)),
+      report_(std::move(selection.report)),
+      pool_(threads),
+      max_row_(std::max({c.embed_dim, c.mlp_dim, c.patch_size()})),
+      tokens_(c.num_tokens()),
+      head_dim_(c.head_dim()) {
+  scratch_of(nullptr, &scratch_bytes_);
+  const auto count = static_cast<std::size_t>(threads);
+  scratch_memory_ = allocate_aligned(scratch_bytes_ * count);
+  for (std::size_t t = 0; t < count; ++t)
+    scratch_.push_back(scratch_of(scratch_memory_.get() + t * scratch_bytes_, nullptr));
+}
+
+Engine::Scratch Engine::scratch_of(std::byte* base, std::size_t* bytes) const {
+  Layout layout(base);
+  Scratch s{};
+  s.gemm = layout.take<std::byte>(Kernels::gemm_scratch_bytes);
+  s.acc = layout.take<std::int32_t>(static_cast<std::size_t>(Kernels::max_tile_rows) * tile_columns);
+  s.row = layout.take<float>(static_cast<std::size_t>(max_row_));
+  s.scores = layout.take<float>(query_block * align_up(static_cast<std::size_t>(tokens_), 16));
+  s.context = layout.take<float>(query_block * align_up(static_cast<std::size_t>(head_dim_), 16));
+  if (bytes) *bytes = layout.size_bytes();
+  return s;
+}
+
+void Engine::prepare(const Linear& linear, int rows) {
+  if (!provider_ || !linear.s8.data) return;
+  const int block = tile_rows(rows, kernels_.gemm_row_unit);
+  const int last_rows = rows - (ceil_div(rows, block) - 1) * block;
+  const int last_panels = (linear.s8.panels() - 1) % Kernels::max_tile_panels + 1;
+  for (const int m : {std::min(block, rows), last_rows})
+    for (const int p : {std::min(Kernels::max_tile_panels, linear.s8.panels()), last_panels}) {
+      std::string why;
+      if (!provider_->prepare(m, linear.s8.k_padded(), p, why)) {
+        report_ += "  " + why + "\n";
+        provider_.reset();
+        return;
+      }
+    }
+}
+
+void Engine::patchify(const VitConfig& c, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches) {
+  const std::size_t run_bytes = static_cast<std::size_t>(c.patch_width) * static_cast<std::size_t>(c.channels);
+  const auto patch_bytes = static_cast<std::ptrdiff_t>(patches.ldq_bytes);
+  const int columns = c.grid_columns();
+  pool_.run(c.grid_rows(), [&](int row, int) {
+    std::uint8_t* dst = patches.q + static_cast<std::ptrdiff_t>(row) * columns * patch_bytes;
+    for (int y = 0; y < c.patch_height; ++y)
+      kernels_.copy_runs(pixels + (static_cast<std::ptrdiff_t>(row) * c.patch_height + y) * stride_bytes,
+                         static_cast<std::ptrdiff_t>(run_bytes), dst + static_cast<std::size_t>(y) * run_bytes,
+                         patch_bytes, run_bytes, columns);
+    for (int i = row * columns; i < (row + 1) * columns; ++i) {
+      const std::uint8_t* patch = patches.q + i * patch_bytes;
+      // Pixels are integers already: scale 1, zero_point 0; mean and std are in the weights.
+      if (patches.f)
+        kernels_.u8_to_f32(patch, patches.f + static_cast<std::ptrdiff_t>(i) * patches.k,
+                           static_cast<std::size_t>(patches.k));
+      else
+        patches.quant[i] = {1.0f, 0};
+    }
+  });
+}
+
+void Engine::norm(const float* x, const Norm& norm, float eps, Rows& rows) {
+  if (rows.f) return this->norm(x, norm, eps, rows.count, rows.k, rows.f);
+  const auto k = static_cast<std::size_t>(rows.k);
+  pool_.run(ceil_div(rows.count, rows_per_task), [&](int task, int thread) {
+    const int first = task * rows_per_task, count = std::min(rows_per_task, rows.count - first);
+    const auto at = static_cast<std::size_t>(first);
+    kernels_.layer_norm_quantize(x + at * k, k, count, rows.k, norm.gamma, norm.beta, eps,
+                                 scratch_[static_cast<std::size_t>(thread)].row, rows.q + at * rows.ldq_bytes,
+                                 rows.ldq_bytes, rows.quant + at);
+  });
+}
+
+void Engine::norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst) {
+  const auto k = static_cast<std::size_t>(dim);
+  pool_.run(ceil_div(count, rows_per_task), [&](int task, int) {
+    const int first = task * rows_per_task;
+    const auto at = static_cast<std::size_t>(first) * k;
+    kernels_.layer_norm(x + at, k, std::min(rows_per_task, count - first), dim, norm.gamma, norm.beta, eps, dst + at, k);
+  });
+}
+
+void Engine::quantize(float* x, Rows& rows) {
+  if (rows.f) {
+    rows.f = x;
+    return;
+  }
+  const auto k = static_cast<std::size_t>(rows.k);
+  pool_.run(ceil_div(rows.count, rows_per_task), [&](int task, int) {
+    const int first = task * rows_per_task;
+    const auto at = static_cast<std::size_t>(first);
+    kernels_.quantize_rows(x + at * k, k, std::min(rows_per_task, rows.count - first), rows.k,
+                           rows.q + at * rows.ldq_bytes, rows.ldq_bytes, rows.quant + at);
+  });
+}
+
+void Engine::linear(const Rows& rows, const Linear& linear, Activation activation, const float* residual,
+                    std::size_t ld_residual, float* dst, std::size_t ld_dst) {
+  const int block = tile_rows(rows.count, kernels_.gemm_row_unit);
+  const int row_blocks = ceil_div(rows.count, block);
+  const int column_blocks = ceil_div(linear.out, tile_columns);
+  // Tasks that follow each other share their columns: a panel of weights is read once while it is in the cache.
+  pool_.run(row_blocks * column_blocks, [&](int task, int thread) {
+    const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
+    const int m0 = task % row_blocks * block, n0 = task / row_blocks * tile_columns;
+    const int m = std::min(block, rows.count - m0), n = std::min(tile_columns, linear.out - n0);
+    const auto row = static_cast<std::size_t>(m0);
+    const Epilogue epilogue{linear.bias + n0, activation, residual ? residual + row * ld_residual + n0 : nullptr,
+                            ld_residual};
+    float* out = dst + row * ld_dst + n0;
+    if (linear.s8.data) {
+      const GemmU8S8Tile tile{.a = rows.q + row * rows.ldq_bytes,
+                              .lda_bytes = rows.ldq_bytes,
+                              .rows = m,
+                              .b = linear.s8.at_panel(n0 / PackedS8::panel),
+                              .k_padded = linear.s8.k_padded(),
+                              .panels = ceil_div(n, PackedS8::panel),
+                              .acc = s.acc,
+                              .ldacc = align_up(static_cast<std::size_t>(n), PackedS8::panel),
+                              .scratch = s.gemm};
+      if (!provider_ || !provider_->run(tile, thread)) kernels_.gemm_u8s8(tile);
+      kernels_.finish_s32(s.acc, tile.ldacc, m, n, {rows.quant + row, linear.col_scale + n0, linear.col_sum + n0},
+                          epilogue, out, ld_dst);
+    } else {
+      const auto k = static_cast<std::size_t>(rows.k);
+      auto* acc = reinterpret_cast<float*>(s.acc);
+      kernels_.gemm_f32(rows.f + row * k, k, m, linear.f32.at_panel(n0 / PackedF32::panel), rows.k,
+                        ceil_div(n, PackedF32::panel), acc, tile_columns);
+      kernels_.finish_f32(acc, tile_columns, m, n, epilogue, out, ld_dst);
+    }
+  });
+}
+
+std::size_t Engine::attention_floats(const VitConfig& c) {
+  const auto tokens = static_cast<std::size_t>(c.num_tokens()), dim = static_cast<std::size_t>(c.head_dim());
+  return static_cast<std::size_t>(c.num_heads) *
+         std::max(align_up(tokens, PackedF32::panel) * dim, tokens * align_up(dim, PackedF32::panel));
+}
+
+void Engine::attention(const VitConfig& c, const float* qkv, float* keys, float* values, float* out) {
+  const int tokens = c.num_tokens(), dim = c.head_dim(), heads = c.num_heads;
+  const auto width = static_cast<std::size_t>(c.embed_dim), ld_qkv = 3 * width;
+  const std::size_t head_floats = attention_floats(c) / static_cast<std::size_t>(heads);
+  const int token_panels = ceil_div(tokens, PackedF32::panel), dim_panels = ceil_div(dim, PackedF32::panel);
+  const std::size_t ld_scores = static_cast<std::size_t>(token_panels) * PackedF32::panel;
+  const std::size_t ld_context = static_cast<std::size_t>(dim_panels) * PackedF32::panel;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+
+  // K as [head_dim, T] and V as [T, head_dim], in panels.
+  pool_.run(2 * heads, [&](int task, int) {
+    const auto head = static_cast<std::size_t>(task / 2);
+    const float* src = qkv + head * static_cast<std::size_t>(dim);
+    if (task % 2 == 0)
+      kernels_.pack_transposed_f32(src + width, ld_qkv, tokens, dim, keys + head * head_floats);
+    else
+      kernels_.pack_f32(src + 2 * width, ld_qkv, tokens, dim, values + head * head_floats);
+  });
+
+  const int blocks = ceil_div(tokens, query_block);
+  pool_.run(heads * blocks, [&](int task, int thread) {
+    const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
+    const auto head = static_cast<std::size_t>(task / blocks), column = head * static_cast<std::size_t>(dim);
+    const int first = task % blocks * query_block, rows = std::min(query_block, tokens - first);
+    const auto row = static_cast<std::size_t>(first);
+    kernels_.gemm_f32(qkv + row * ld_qkv + column, ld_qkv, rows, keys + head * head_floats, dim, token_panels, s.scores,
+                      ld_scores);                                             // [rows, T]
+    kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);               // [rows, T]
+    kernels_.gemm_f32(s.scores, ld_scores, rows, values + head * head_floats, tokens, dim_panels, s.context,
+                      ld_context);                                            // [rows, head_dim]
+    for (int m = 0; m < rows; ++m)
+      std::copy_n(s.context + static_cast<std::size_t>(m) * ld_context, dim,
+                  out + (row + static_cast<std::size_t>(m)) * width + column);
+  });
+}
+
+}  // namespace vitrail

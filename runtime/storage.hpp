@@ -1,0 +1,68 @@
+// Aligned memory, allocated in one piece and handed out in parts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+namespace vitrail {
+
+inline constexpr std::size_t storage_alignment = 64;  ///< bytes: a cache line, an AVX-512 register
+
+inline std::size_t align_up(std::size_t n, std::size_t unit = storage_alignment) { return (n + unit - 1) / unit * unit; }
+
+struct AlignedDelete {
+  void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{storage_alignment}); }
+};
+using AlignedBytes = std::unique_ptr<std::byte[], AlignedDelete>;
+
+/// Zero-filled; throws std::bad_alloc.
+inline AlignedBytes allocate_aligned(std::size_t bytes) {
+  auto* p = static_cast<std::byte*>(::operator new[](align_up(bytes + 1), std::align_val_t{storage_alignment}));
+  std::memset(p, 0, align_up(bytes + 1));
+  return AlignedBytes(p);
+}
+
+/// Owns many aligned arrays that live equally long.
+class Storage {
+ public:
+  template <class T>
+  T* make(std::size_t count) {
+    blocks_.push_back(allocate_aligned(count * sizeof(T)));
+    bytes_ += count * sizeof(T);
+    return reinterpret_cast<T*>(blocks_.back().get());
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::vector<AlignedBytes> blocks_;
+  std::size_t bytes_ = 0;
+};
+
+/// Hands out parts of a block; with no block it only measures. Parts of a region that begins at the same mark share memory.
+class Layout {
+ public:
+  explicit Layout(std::byte* base = nullptr) : base_(base) {}
+
+  template <class T>
+  T* take(std::size_t count) {
+    const std::size_t at = used_;
+    used_ = align_up(used_ + count * sizeof(T));
+    if (used_ > peak_) peak_ = used_;
+    return base_ ? reinterpret_cast<T*>(base_ + at) : nullptr;
+  }
+  std::size_t mark() const { return used_; }
+  void rewind(std::size_t mark) { used_ = mark; }
+  /// Continues after the largest extent used so far.
+  void seal() { used_ = peak_; }
+  std::size_t size_bytes() const { return peak_; }
+
+ private:
+  std::byte* base_;
+  std::size_t used_ = 0, peak_ = 0;
+};
+
+}  // namespace vitrail

@@ -1,0 +1,149 @@
+#include "runtime/vit.hpp"
+
+#include <algorithm>
+
+namespace vitrail {
+namespace {
+
+/// Rows of `k` elements for the next product: u8 in int8, f32 (in `f`) otherwise.
+Rows rows_of(const State& s, DType dtype, int count, int k, float* f) {
+  Rows rows{.count = count, .k = k};
+  if (dtype == DType::f32) {
+    rows.f = f;
+  } else {
+    rows.q = s.q;
+    rows.ldq_bytes = align_up(static_cast<std::size_t>(k));
+    rows.quant = s.quant;
+  }
+  return rows;
+}
+
+/// Pixels → tokens of picture `b`: x[prefix + i] = patch i · W + b + position i, after CLS (and distillation) tokens.
+void embed(Engine& e, const Weights& w, State& s, const Pixels& picture, std::size_t b) {
+  const VitConfig& c = w.config;
+  const auto dim = static_cast<std::size_t>(c.embed_dim);
+  const auto patches_dim = static_cast<std::size_t>(c.num_patches()) * dim;
+  const auto prefix_dim = static_cast<std::size_t>(c.prefix_tokens()) * dim;
+  float* x = s.x + b * (prefix_dim + patches_dim);  // [T, D]
+
+  Rows patches{.count = c.num_patches(), .k = c.patch_size(), .q = s.patches,  // [N, P·P·C]
+               .ldq_bytes = align_up(static_cast<std::size_t>(c.patch_size())), .quant = s.quant, .f = s.patches_f32};
+  e.patchify(c, picture.data, picture.stride_bytes, patches);
+  std::copy_n(w.prefix, prefix_dim, x);
+  e.linear(patches, w.patch, Activation::none, w.positions, dim, x + prefix_dim, dim);  // [N, D]
+  if (s.patch_embed) e.linear(patches, w.patch, Activation::none, nullptr, 0, s.patch_embed + b * patches_dim, dim);
+}
+
+/// What the head reads, of picture `b`: the CLS row, or the mean of the patch rows, of `tokens` [T, D].
+void pool(const VitConfig& c, const float* tokens, float* dst) {
+  const auto dim = static_cast<std::size_t>(c.embed_dim);
+  if (c.pool == Pool::cls) {
+    std::copy_n(tokens, dim, dst);
+    return;
+  }
+  const float* patches = tokens + static_cast<std::size_t>(c.prefix_tokens()) * dim;
+  std::fill_n(dst, dim, 0.0f);
+  for (int i = 0; i < c.num_patches(); ++i)
+    for (std::size_t d = 0; d < dim; ++d) dst[d] += patches[static_cast<std::size_t>(i) * dim + d];
+  for (std::size_t d = 0; d < dim; ++d) dst[d] /= static_cast<float>(c.num_patches());
+}
+
+/// logits [B, num_labels] of the pooled rows; DeiT's second head reads the distillation token and the two are averaged.
+void classify(Engine& e, const Weights& w, State& s, int batch) {
+  const VitConfig& c = w.config;
+  const auto labels = static_cast<std::size_t>(c.num_labels), dim = static_cast<std::size_t>(c.embed_dim);
+  Rows rows = rows_of(s, w.dtype, batch, c.embed_dim, s.pooled);
+  e.quantize(s.pooled, rows);
+  e.linear(rows, *w.head, Activation::none, nullptr, 0, s.logits, labels);
+  if (!w.head_dist) return;
+  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
+    std::copy_n(s.tokens + (b * static_cast<std::size_t>(c.num_tokens()) + 1) * dim, dim, s.rows + b * dim);
+  e.quantize(s.rows, rows);
+  e.linear(rows, *w.head_dist, Activation::none, nullptr, 0, s.logits_dist, labels);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * labels; ++i)
+    s.logits[i] = (s.logits[i] + s.logits_dist[i]) * 0.5f;
+}
+
+}  // namespace
+
+void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pictures) {
+  const VitConfig& c = w.config;
+  const int batch = static_cast<int>(pictures.size()), count = batch * c.num_tokens();
+  const auto D = static_cast<std::size_t>(c.embed_dim), M = static_cast<std::size_t>(c.mlp_dim);
+  const std::size_t TD = static_cast<std::size_t>(c.num_tokens()) * D, BTD = static_cast<std::size_t>(batch) * TD;
+  auto keep = [&, at = s.hidden_states]() mutable {
+    if (at) at = std::copy_n(s.x, BTD, at);
+  };
+
+  for (std::size_t b = 0; b < pictures.size(); ++b) embed(e, w, s, pictures[b], b);            // x [B·T, D]
+  keep();
+  for (const Block& block : w.blocks) {
+    Rows a = rows_of(s, w.dtype, count, c.embed_dim, s.rows);
+    e.norm(s.x, block.norm1, c.layer_norm_eps, a);                                             // a [B·T, D]
+    e.linear(a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);                        // qkv [B·T, 3D]
+    for (std::size_t b = 0; b < pictures.size(); ++b)
+      e.attention(c, s.qkv + 3 * b * TD, s.keys, s.values, s.rows + b * TD);                   // rows [B·T, D]
+    e.quantize(s.rows, a);                                                                     // a [B·T, D]
+    e.linear(a, block.proj, Activation::none, s.x, D, s.x, D);                                 // x += [B·T, D]
+
+    e.norm(s.x, block.norm2, c.layer_norm_eps, a);                                             // a [B·T, D]
+    e.linear(a, block.fc1, c.activation, nullptr, 0, s.hidden, M);                             // hidden [B·T, M]
+    Rows h = rows_of(s, w.dtype, count, c.mlp_dim, s.hidden);
+    e.quantize(s.hidden, h);                                                                   // h [B·T, M]
+    e.linear(h, block.fc2, Activation::none, s.x, D, s.x, D);                                  // x += [B·T, D]
+    keep();
+  }
+
+  if (w.norm)
+    e.norm(s.x, *w.norm, c.layer_norm_eps, count, c.embed_dim, s.tokens);                      // tokens [B, T, D]
+  else
+    std::copy_n(s.x, BTD, s.tokens);
+  for (std::size_t b = 0; b < pictures.size(); ++b) {
+    if (c.has_cls) std::copy_n(s.tokens + b * TD, D, s.cls + b * D);                           // cls [B, D]
+    pool(c, s.tokens + b * TD, s.pooled + b * D);                                              // pooled [B, D]
+  }
+  if (w.pool_norm) e.norm(s.pooled, *w.pool_norm, c.layer_norm_eps, batch, c.embed_dim, s.pooled);
+  if (w.head) classify(e, w, s, batch);                                                        // logits [B, labels]
+  if (w.pooler) {
+    Rows p = rows_of(s, w.dtype, batch, c.embed_dim, s.pooled);
+    e.quantize(s.pooled, p);
+    e.linear(p, *w.pooler, Activation::tanh, nullptr, 0, s.rows, D);
+    std::copy_n(s.rows, static_cast<std::size_t>(batch) * D, s.pooled);
+  }
+}
+
+State State::place(Layout& layout, const Weights& w, int max_batch, bool keep_patch_embed, bool keep_hidden_states) {
+  const VitConfig& c = w.config;
+  const bool f32 = w.dtype == DType::f32;
+  const auto B = static_cast<std::size_t>(max_batch), N = static_cast<std::size_t>(c.num_patches());
+  const auto T = static_cast<std::size_t>(c.num_tokens()), D = static_cast<std::size_t>(c.embed_dim);
+  const auto M = static_cast<std::size_t>(c.mlp_dim), K = static_cast<std::size_t>(c.patch_size());
+  const auto labels = static_cast<std::size_t>(c.num_labels);
+  State s;
+  s.x = layout.take<float>(B * T * D);
+  s.tokens = layout.take<float>(B * T * D);
+  s.cls = layout.take<float>(B * D);
+  s.pooled = layout.take<float>(B * D);
+  s.logits = layout.take<float>(B * labels);
+  s.logits_dist = layout.take<float>(B * labels);
+  s.quant = layout.take<RowQuant>(std::max(B * T, N));
+  s.rows = layout.take<float>(B * T * D);
+  if (!f32) s.q = layout.take<std::uint8_t>(B * T * align_up(std::max(D, M)));
+  if (keep_patch_embed) s.patch_embed = layout.take<float>(B * N * D);
+  if (keep_hidden_states) s.hidden_states = layout.take<float>((static_cast<std::size_t>(c.num_layers) + 1) * B * T * D);
+
+  // One after the other in time, so one over the other in memory.
+  const std::size_t shared = layout.mark();
+  s.patches = layout.take<std::uint8_t>(N * align_up(K));
+  if (f32) s.patches_f32 = layout.take<float>(N * K);
+  layout.rewind(shared);
+  s.qkv = layout.take<float>(B * T * 3 * D);
+  s.keys = layout.take<float>(Engine::attention_floats(c));
+  s.values = layout.take<float>(Engine::attention_floats(c));
+  layout.rewind(shared);
+  s.hidden = layout.take<float>(B * T * M);
+  layout.seal();
+  return s;
+}
+
+}  // namespace vitrail

@@ -1,0 +1,268 @@
+#include "runtime/weights.hpp"
+
+#include <atomic>
+#include <cmath>
+
+#include "runtime/thread_pool.hpp"
+
+namespace vitrail {
+namespace {
+
+bool finite(const float* x, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (!std::isfinite(x[i])) return false;
+  return true;
+}
+
+Error not_finite(const std::string& name) {
+  return {ErrorCode::bad_file, "tensor '" + name + "': found a value that is NaN or infinite, expected finite weights"};
+}
+
+/// Fills one row [in] of a weight matrix in f32; `temp` is scratch of the same length.
+using RowReader = std::function<void(int row, float* dst, float* temp)>;
+
+class Packer {
+ public:
+  Packer(const NetworkSource& source, const LoadOptions& options, Weights& weights)
+      : source_(source), options_(options), pool_(options.threads), w_(weights) {
+    scratch_.resize(static_cast<std::size_t>(pool_.size()));
+  }
+
+  Status run();
+
+ private:
+  // The first error is kept; what comes after it is skipped.
+  bool failed() const { return error_.has_value(); }
+  void fail(Error error) {
+    if (!error_) error_ = std::move(error);
+  }
+  void advance(std::uint64_t bytes) {
+    done_ += bytes;
+    if (options_.progress) options_.progress(done_, total_);
+  }
+
+  const float* vector(const TensorView& tensor);
+  Norm norm(const NormSource& source) { return {vector(source.weight), vector(source.bias)}; }
+  Linear linear(const LinearSource& source);
+  Linear patch_embedding();
+  void tokens();
+  Linear pack(int out, int in, const float* bias, const std::string& name, const RowReader& row);
+  void pack_s8(Linear& linear, std::atomic<bool>& bad, const RowReader& row);
+  void pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& row);
+  std::uint64_t source_bytes() const;
+
+  const NetworkSource& source_;
+  const LoadOptions& options_;
+  ThreadPool pool_;
+  Weights& w_;
+  std::vector<std::vector<float>> scratch_;  ///< per thread: a row, and as much again for its reader
+  std::optional<Error> error_;
+  std::uint64_t done_ = 0, total_ = 0;
+};
+
+const float* Packer::vector(const TensorView& tensor) {
+  const auto count = static_cast<std::size_t>(tensor.elements());
+  float* dst = w_.storage.make<float>(align_up(count, 64));  // kernels read whole panels
+  to_f32(tensor, 0, tensor.elements(), dst);
+  if (!finite(dst, count)) fail(not_finite(tensor.name));
+  w_.parameters += count;
+  advance(tensor.size_bytes());
+  return dst;
+}
+
+void Packer::pack_s8(Linear& linear, std::atomic<bool>& bad, const RowReader& row) {
+  PackedS8& p = linear.s8;
+  p.n = linear.out;
+  p.k = linear.in;
+  auto* data = w_.storage.make<std::int8_t>(static_cast<std::size_t>(p.panels()) * PackedS8::panel *
+                                            static_cast<std::size_t>(p.k_padded()));
+  auto* scale = w_.storage.make<float>(static_cast<std::size_t>(p.panels()) * PackedS8::panel);
+  auto* sum = w_.storage.make<std::int32_t>(static_cast<std::size_t>(p.panels()) * PackedS8::panel);
+  p.data = data;
+  linear.col_scale = scale;
+  linear.col_sum = sum;
+  const std::size_t panel_bytes = static_cast<std::size_t>(PackedS8::panel) * static_cast<std::size_t>(p.k_padded());
+  pool_.run(p.panels(), [&](int panel, int thread) {
+    float* x = scratch_[static_cast<std::size_t>(thread)].data();
+    float* temp = x + p.k;
+    for (int j = 0; j < PackedS8::panel && panel * PackedS8::panel + j < p.n; ++j) {
+      const int n = panel * PackedS8::panel + j;
+      row(n, x, temp);
+      float top = 0;
+      for (int k = 0; k < p.k; ++k) top = std::fmax(top, std::fabs(x[k]));
+      if (!finite(x, static_cast<std::size_t>(p.k))) bad = true;
+      // 127/top must stay finite; a channel this small contributes nothing.
+      const bool zero = !(top >= 1e-30f) || !std::isfinite(top);
+      const float inv = zero ? 0.0f : 127.0f / top;
+      scale[n] = zero ? 1.0f : top / 127.0f;
+      std::int8_t* dst = data + static_cast<std::size_t>(panel) * panel_bytes + j * 4;
+      std::int32_t total = 0;
+      for (int k = 0; k < p.k; ++k) {
+        const auto q = zero ? 0 : static_cast<int>(std::nearbyintf(x[k] * inv));
+        dst[static_cast<std::size_t>(k / 4) * PackedS8::panel * 4 + k % 4] = static_cast<std::int8_t>(q);
+        total += q;
+      }
+      sum[n] = total;
+    }
+  });
+}
+
+void Packer::pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& row) {
+  PackedF32& p = linear.f32;
+  p.n = linear.out;
+  p.k = linear.in;
+  auto* data = w_.storage.make<float>(static_cast<std::size_t>(p.panels()) * PackedF32::panel *
+                                      static_cast<std::size_t>(p.k));
+  p.data = data;
+  pool_.run(p.panels(), [&](int panel, int thread) {
+    float* x = scratch_[static_cast<std::size_t>(thread)].data();
+    float* temp = x + p.k;
+    float* dst = data + static_cast<std::size_t>(panel) * PackedF32::panel * static_cast<std::size_t>(p.k);
+    for (int j = 0; j < PackedF32::panel && panel * PackedF32::panel + j < p.n; ++j) {
+      row(panel * PackedF32::panel + j, x, temp);
+      if (!finite(x, static_cast<std::size_t>(p.k))) bad = true;
+      for (int k = 0; k < p.k; ++k) dst[static_cast<std::size_t>(k) * PackedF32::panel + j] = x[k];
+    }
+  });
+}
+
+Linear Packer::pack(int out, int in, const float* bias, const std::string& name, const RowReader& row) {
+  for (auto& s : scratch_)
+    if (s.size() < 2 * static_cast<std::size_t>(in)) s.resize(2 * static_cast<std::size_t>(in));
+  Linear linear;
+  linear.out = out;
+  linear.in = in;
+  linear.bias = bias;
+  std::atomic<bool> bad{false};
+  w_.dtype == DType::int8 ? pack_s8(linear, bad, row) : pack_f32(linear, bad, row);
+  if (bad) fail(not_finite(name));
+  return linear;
+}
+
+Linear Packer::linear(const LinearSource& source) {
+  const int in = static_cast<int>(source.weights[0].shape[1]);
+  int out = 0;
+  std::uint64_t bytes = 0;
+  for (const auto& part : source.weights) {
+    out += static_cast<int>(part.shape[0]);
+    w_.parameters += static_cast<std::uint64_t>(part.elements());
+    bytes += part.size_bytes();
+  }
+  float* bias = w_.storage.make<float>(align_up(static_cast<std::size_t>(out), 64));
+  int at = 0;
+  for (std::size_t i = 0; i < source.weights.size(); ++i) {
+    if (const auto& b = source.biases[i]) {
+      to_f32(*b, 0, b->elements(), bias + at);
+      if (!finite(bias + at, static_cast<std::size_t>(b->elements()))) fail(not_finite(b->name));
+      w_.parameters += static_cast<std::uint64_t>(b->elements());
+    }
+    at += static_cast<int>(source.weights[i].shape[0]);
+  }
+  Linear result = pack(out, in, bias, source.weights[0].name, [&](int row, float* dst, float*) {
+    std::size_t part = 0;
+    while (row >= source.weights[part].shape[0]) row -= static_cast<int>(source.weights[part++].shape[0]);
+    to_f32(source.weights[part], static_cast<std::int64_t>(row) * in, in, dst);
+  });
+  advance(bytes);
+  return result;
+}
+
+/// Σ ((pixel·rescale − mean)/std)·w + b  =  Σ pixel·w' + b'  with w' = w·rescale/std and b' = b − Σ w·mean/std.
+Linear Packer::patch_embedding() {
+  const VitConfig& c = w_.config;
+  const TensorView& t = source_.patch_weight;
+  const int area = c.patch_height * c.patch_width;
+  float* bias = w_.storage.make<float>(align_up(static_cast<std::size_t>(c.embed_dim), 64));
+  if (source_.patch_bias) {
+    to_f32(*source_.patch_bias, 0, c.embed_dim, bias);
+    w_.parameters += static_cast<std::uint64_t>(c.embed_dim);
+  }
+  std::vector<float> plain(static_cast<std::size_t>(c.patch_size()));
+  for (int n = 0; n < c.embed_dim; ++n) {
+    to_f32(t, static_cast<std::int64_t>(n) * c.patch_size(), c.patch_size(), plain.data());
+    double shift = 0;
+    for (int i = 0; i < c.patch_size(); ++i)
+      shift += plain[static_cast<std::size_t>(i)] * c.preprocess.mean[static_cast<std::size_t>(i / area)] /
+               c.preprocess.std[static_cast<std::size_t>(i / area)];
+    bias[n] = static_cast<float>(bias[n] - shift);
+  }
+  if (!finite(bias, static_cast<std::size_t>(c.embed_dim)))
+    fail(not_finite(source_.patch_bias ? source_.patch_bias->name : t.name));
+  Linear result = pack(c.embed_dim, c.patch_size(), bias, t.name, [&](int n, float* dst, float* chw) {
+    to_f32(t, static_cast<std::int64_t>(n) * c.patch_size(), c.patch_size(), chw);
+    for (int ch = 0; ch < c.channels; ++ch) {
+      const double factor = c.preprocess.rescale / c.preprocess.std[static_cast<std::size_t>(ch)];
+      for (int i = 0; i < area; ++i)
+        dst[i * c.channels + ch] = static_cast<float>(chw[ch * area + i] * factor);
+    }
+  });
+  w_.parameters += static_cast<std::uint64_t>(t.elements());
+  advance(t.size_bytes());
+  return result;
+}
+
+void Packer::tokens() {
+  const VitConfig& c = w_.config;
+  const auto dim = static_cast<std::size_t>(c.embed_dim);
+  const float* table = vector(source_.positions);
+  float* prefix = w_.storage.make<float>(static_cast<std::size_t>(c.prefix_tokens()) * dim);
+  std::size_t at = 0;
+  for (const auto* token : {&source_.cls, &source_.dist}) {
+    if (!*token) continue;
+    const float* value = vector(**token);
+    for (std::size_t d = 0; d < dim; ++d) prefix[at + d] = value[d] + (c.position_prefix ? table[at + d] : 0.0f);
+    at += dim;
+  }
+  w_.prefix = prefix;
+  w_.positions = table + (c.position_prefix ? at : 0);
+}
+
+std::uint64_t Packer::source_bytes() const {
+  std::uint64_t bytes = source_.patch_weight.size_bytes() + source_.positions.size_bytes();
+  const auto add = [&](const LinearSource& l) {
+    for (const auto& part : l.weights) bytes += part.size_bytes();
+  };
+  const auto add_norm = [&](const NormSource& n) { bytes += n.weight.size_bytes() + n.bias.size_bytes(); };
+  for (const auto& token : {source_.cls, source_.dist})
+    if (token) bytes += token->size_bytes();
+  for (const auto& block : source_.blocks) {
+    for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) add(*l);
+    add_norm(block.norm1);
+    add_norm(block.norm2);
+  }
+  for (const auto* n : {&source_.norm, &source_.pool_norm})
+    if (*n) add_norm(**n);
+  for (const auto* l : {&source_.pooler, &source_.head, &source_.head_dist})
+    if (*l) add(**l);
+  return bytes;
+}
+
+Status Packer::run() {
+  total_ = source_bytes();
+  w_.patch = patch_embedding();
+  tokens();
+  for (const auto& block : source_.blocks) {
+    if (failed()) break;
+    w_.blocks.push_back({norm(block.norm1), linear(block.qkv), linear(block.proj), norm(block.norm2), linear(block.fc1),
+                         linear(block.fc2)});
+  }
+  if (source_.norm) w_.norm = norm(*source_.norm);
+  if (source_.pool_norm) w_.pool_norm = norm(*source_.pool_norm);
+  if (source_.pooler) w_.pooler = linear(*source_.pooler);
+  if (source_.head) w_.head = linear(*source_.head);
+  if (source_.head_dist) w_.head_dist = linear(*source_.head_dist);
+  if (failed()) return *error_;
+  return {};
+}
+
+}  // namespace
+
+Result<Weights> pack_weights(const NetworkSource& source, const LoadOptions& options) {
+  Weights weights;
+  weights.config = source.config;
+  weights.dtype = options.dtype;
+  if (auto status = Packer(source, options, weights).run(); !status) return status.error();
+  return weights;
+}
+
+}  // namespace vitrail

@@ -1,0 +1,56 @@
+// A network ready to run: weights quantised, packed and folded once, at load. Immutable; shared by all sessions.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "runtime/kernels.hpp"
+#include "runtime/model/network.hpp"
+#include "runtime/storage.hpp"
+#include "vitrail/model.hpp"
+
+namespace vitrail {
+
+/// y = x·Wᵀ + b. Exactly one of s8 and f32 holds the weights, by the model's dtype.
+struct Linear {
+  int in = 0, out = 0;
+  PackedS8 s8;
+  PackedF32 f32;
+  const float* col_scale = nullptr;       ///< [out], int8 only: w = col_scale · s8
+  const std::int32_t* col_sum = nullptr;  ///< [out], int8 only: Σ_k s8
+  const float* bias = nullptr;            ///< [out]
+};
+
+struct Norm {
+  const float* gamma = nullptr;  ///< [D]
+  const float* beta = nullptr;   ///< [D]
+};
+
+struct Block {
+  Norm norm1;
+  Linear qkv;   ///< D → 3D
+  Linear proj;  ///< D → D
+  Norm norm2;
+  Linear fc1;   ///< D → M
+  Linear fc2;   ///< M → D
+};
+
+struct Weights {
+  VitConfig config;
+  DType dtype = DType::int8;
+  Linear patch;                      ///< P·P·C → D on raw u8 pixels in HWC order: rescale, mean and std are folded in
+  const float* prefix = nullptr;     ///< [prefix_tokens, D]: CLS and distillation token with their positions
+  const float* positions = nullptr;  ///< [N, D]
+  std::vector<Block> blocks;
+  std::optional<Norm> norm, pool_norm;
+  std::optional<Linear> pooler, head, head_dist;
+  std::uint64_t parameters = 0;
+  Storage storage;
+};
+
+/// Converts, checks for NaN and infinity, quantises (int8: per output channel, w ≈ absmax/127 · q) and packs.
+/// Same bits for any number of threads and on any machine. Frees nothing of `source`.
+Result<Weights> pack_weights(const NetworkSource& source, const LoadOptions& options);
+
+}  // namespace vitrail
