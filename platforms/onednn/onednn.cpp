@@ -6,12 +6,10 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string_view>
 #include <vector>
-#if __has_include(<oneapi/dnnl/dnnl_config.h>)
-#include <oneapi/dnnl/dnnl_config.h>
-#endif
-#if defined(DNNL_CPU_THREADING_RUNTIME) && DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
-extern "C" void omp_set_num_threads(int);
-#endif
+
+// Weak: there when oneDNN was built with OpenMP and so brought it along.
+extern "C" [[gnu::weak]] void omp_set_num_threads(int);
+extern "C" [[gnu::weak]] int omp_get_max_threads();
 
 namespace vitrail::onednn {
 namespace {
@@ -20,12 +18,24 @@ namespace {
 /// and plain avx512_core saturates.
 constexpr std::array<std::string_view, 2> exact{"brg:avx512_core_vnni", "brg_matmul:avx10_1_512"};
 
-/// One thread per caller: our own pool splits the tiles. OpenMP keeps this setting per thread.
-void use_one_thread() {
-#if defined(DNNL_CPU_THREADING_RUNTIME) && DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
-  omp_set_num_threads(1);
-#endif
-}
+/// One OpenMP thread while it lives: our own pool splits the tiles. OpenMP keeps the setting per calling thread, which may be an
+/// application's, so it is put back.
+class OneThread {
+ public:
+  OneThread() noexcept {
+    if (!omp_set_num_threads || !omp_get_max_threads) return;
+    before_ = omp_get_max_threads();
+    omp_set_num_threads(1);
+  }
+  ~OneThread() {
+    if (before_ > 1) omp_set_num_threads(before_);
+  }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_ = 0;
+};
 
 class Provider final : public GemmProvider {
  public:
@@ -66,7 +76,7 @@ class Provider final : public GemmProvider {
 bool Provider::prepare(int rows, int k_padded, int panels, std::string& why) try {
   using dnnl::memory;
   if (find(rows, k_padded, panels)) return true;
-  use_one_thread();
+  const OneThread one_thread;
   const memory::dim m = rows, k = k_padded, n = static_cast<memory::dim>(panels) * PackedS8::panel;
   const memory::desc src({m, k}, memory::data_type::u8, memory::dims{k, 1});
   const memory::desc weights({k, n}, memory::data_type::s8, memory::format_tag::BA16a64b4a);  // PackedS8
@@ -106,7 +116,7 @@ bool Provider::run(const GemmU8S8Tile& tile, int thread) noexcept {
   if (!shape || tile.lda_bytes != static_cast<std::size_t>(tile.k_padded) ||
       tile.ldacc != static_cast<std::size_t>(tile.panels) * PackedS8::panel)
     return false;
-  use_one_thread();
+  const OneThread one_thread;
   auto& [src, weights, dst, scratchpad] = shape->arguments[static_cast<std::size_t>(thread)];
   // The C interface: the C++ one would build a map, and so allocate, on every call.
   if (dnnl_memory_set_data_handle(src.get(), const_cast<std::uint8_t*>(tile.a)) != dnnl_success ||

@@ -1,0 +1,224 @@
+// A session's promises, on networks with random weights: one answer on every class of CPU, thread count and batch; no allocation in
+// run(); clear errors.
+#include "vitrail/session.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include "tests/support/allocations.hpp"
+#include "tests/support/platforms.hpp"
+#include "tests/support/random.hpp"
+#include "vitrail/vitrail.hpp"
+
+using namespace vitrail;
+
+namespace {
+
+/// Sets an environment variable for a scope.
+class Environment {
+ public:
+  Environment(const char* name, const std::string& value) : name_(name) { setenv(name, value.c_str(), 1); }
+  ~Environment() { unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
+Image noise(int width, int height, PixelFormat format = PixelFormat::rgb8, std::uint64_t seed = 11) {
+  test::Random random(seed);
+  Image image(width, height, format);
+  for (int y = 0; y < height; ++y)
+    for (std::size_t i = 0; i < image.row_bytes(); ++i)
+      image.row(y)[i] = static_cast<std::uint8_t>(random.bits() % 200 + static_cast<std::uint64_t>(y % 50));
+  return image;
+}
+
+Model network(const char* name, DType dtype) {
+  LoadOptions options;
+  options.dtype = dtype;
+  return Model::random(name, options).value();
+}
+
+std::vector<float> logits(const Model& model, const std::vector<ImageView>& images, SessionOptions options) {
+  options.max_batch = static_cast<int>(images.size());
+  Session session = model.session(options).value();
+  const Output out = session.run(images).value();
+  return {out.logits.begin(), out.logits.end()};
+}
+
+bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+const char* const small = "vit_tiny_patch16_64";  // T = 17
+
+}  // namespace
+
+TEST_CASE("logits are bit-identical on every class of CPU, with and without oneDNN, for 1, 2 and 5 threads") {
+  for (const DType dtype : {DType::int8, DType::f32}) {
+    const Model model = network(small, dtype);
+    const Image image = noise(64, 64);
+    std::vector<float> expected;
+    {
+      const Environment cpu("VITRAIL_CPU", "reference");
+      expected = logits(model, {image.view()}, {});
+    }
+    CHECK(expected.size() == 1000);
+    for (const float x : expected) CHECK(std::isfinite(x));
+    for (const char* onednn : {"0", "1"})
+      for (const auto& platform : test::platforms())
+        for (const int threads : {1, 2, 5}) {
+          CAPTURE(platform.name);
+          CAPTURE(threads);
+          const Environment cpu("VITRAIL_CPU", platform.name), use_onednn("VITRAIL_ONEDNN", onednn);
+          CHECK(same(logits(model, {image.view()}, {.threads = threads}), expected));
+        }
+    CHECK(same(logits(model, {image.view()}, {}), expected));  // the best class, nothing lowered
+  }
+}
+
+TEST_CASE("a batch gives each picture the answer it gets alone") {
+  const Model model = network(small, DType::int8);
+  const Image a = noise(64, 64), b = noise(64, 64, PixelFormat::rgb8, 12), c = noise(90, 70, PixelFormat::rgb8, 13);
+  auto together = logits(model, {a.view(), b.view(), c.view()}, {.threads = 2});
+  std::vector<float> apart;
+  for (const auto* image : {&a, &b, &c}) {
+    const auto one = logits(model, {image->view()}, {});
+    apart.insert(apart.end(), one.begin(), one.end());
+  }
+  CHECK(same(together, apart));
+}
+
+TEST_CASE("pixel formats and strides are only layouts") {
+  const Model model = network(small, DType::int8);
+  const Image rgb = noise(64, 64);
+  const auto expected = logits(model, {rgb.view()}, {});
+  Image bgr(64, 64, PixelFormat::bgr8), rgba(64, 64, PixelFormat::rgba8), bgra(64, 64, PixelFormat::bgra8);
+  std::vector<std::uint8_t> wide(64 * 256, 99);
+  for (int y = 0; y < 64; ++y) {
+    std::memcpy(wide.data() + (63 - y) * 256, rgb.row(y), 192);
+    for (int x = 0; x < 64; ++x)
+      for (int ch = 0; ch < 3; ++ch) {
+        const std::uint8_t v = rgb.row(y)[3 * x + ch];
+        bgr.row(y)[3 * x + 2 - ch] = v;
+        rgba.row(y)[4 * x + ch] = v;
+        bgra.row(y)[4 * x + 2 - ch] = v;
+        rgba.row(y)[4 * x + 3] = bgra.row(y)[4 * x + 3] = static_cast<std::uint8_t>(x);
+      }
+  }
+  for (const auto* image : {&bgr, &rgba, &bgra}) CHECK(same(logits(model, {image->view()}, {}), expected));
+  const ImageView bottom_up{wide.data() + 63 * 256, 64, 64, -256, PixelFormat::rgb8};
+  CHECK(same(logits(model, {bottom_up}, {}), expected));
+}
+
+TEST_CASE("run() does not allocate after the first call with a picture's size") {
+  for (const DType dtype : {DType::int8, DType::f32})
+    for (const int threads : {1, 3})
+      for (const auto& [width, height, format] :
+           {std::tuple{64, 64, PixelFormat::rgb8}, {64, 64, PixelFormat::bgra8}, {150, 110, PixelFormat::rgb8},
+            {150, 110, PixelFormat::rgba8}}) {
+        const Model model = network(small, dtype);
+        Session session = model.session({.threads = threads, .keep_patch_embed = true, .keep_hidden_states = true}).value();
+        const Image image = noise(width, height, format);
+        CHECK(session.run(image));
+        const auto before = test::allocations();
+        for (int i = 0; i < 3; ++i) {
+          const bool ok = static_cast<bool>(session.run(image));
+          if (!ok) FAIL("run failed");
+        }
+        CHECK(test::allocations() == before);
+      }
+}
+
+TEST_CASE("one model serves many sessions at once") {
+  const Model model = network(small, DType::int8);
+  const Image image = noise(64, 64);
+  const auto expected = logits(model, {image.view()}, {});
+  std::vector<std::thread> threads;
+  std::atomic<int> equal{0};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      Session session = model.session().value();
+      for (int i = 0; i < 3; ++i) {
+        const Output out = session.run(image).value();
+        equal += same({out.logits.begin(), out.logits.end()}, expected);
+      }
+    });
+  for (auto& t : threads) t.join();
+  CHECK(equal == 12);
+}
+
+TEST_CASE("outputs have the documented shapes and agree with each other") {
+  const Model model = network(small, DType::f32);
+  Session session = model.session({.max_batch = 2, .keep_patch_embed = true, .keep_hidden_states = true}).value();
+  const Image a = noise(64, 64), b = noise(64, 64, PixelFormat::rgb8, 5);
+  const std::vector<ImageView> images{a, b};
+  const Output out = session.run(images).value();
+  const ModelInfo& info = model.info();
+  const auto T = static_cast<std::size_t>(info.num_tokens), D = static_cast<std::size_t>(info.embed_dim);
+  CHECK(info.num_patches == 16);
+  CHECK(T == 17);
+  CHECK(out.tokens.size() == 2 * T * D);
+  CHECK(out.cls.size() == 2 * D);
+  CHECK(out.pooled.size() == 2 * D);
+  CHECK(out.patch_embed.size() == 2 * 16 * D);
+  CHECK(out.hidden_states.size() == (static_cast<std::size_t>(info.num_layers) + 1) * 2 * T * D);
+  CHECK(std::memcmp(out.cls.data() + D, out.tokens.data() + T * D, D * sizeof(float)) == 0);
+  CHECK(session.timing().encode_ms > 0);
+  CHECK(session.run(a).value().logits.size() == 1000);  // fewer than max_batch
+}
+
+TEST_CASE("bad arguments are refused by name") {
+  const Model model = network(small, DType::int8);
+  const auto message = [&](const SessionOptions& options) { return model.session(options).error().message; };
+  for (const int threads : {0, -1, 257, 10000}) {
+    CHECK(message({.threads = threads}).find("threads: found " + std::to_string(threads)) != std::string::npos);
+    LoadOptions options;
+    options.threads = threads;
+    CHECK(!Model::random(small, options));
+  }
+  CHECK(message({.max_batch = 0}).find("max_batch: found 0, expected 1") != std::string::npos);
+  {
+    const Environment cpu("VITRAIL_CPU", "pentium");
+    CHECK(message({}).find("'pentium', expected one of: reference") != std::string::npos);
+  }
+  {
+    const Environment cpu("VITRAIL_CPU", "i8mm");
+    const auto text = message({});
+    CHECK((text.empty() || text.find("'i8mm', which this CPU lacks") != std::string::npos));
+  }
+  Session session = model.session().value();
+  const Image image = noise(64, 64);
+  const std::vector<ImageView> two{image, image};
+  CHECK(session.run(two).error().message.find("images: found 2, expected 1 … 1") != std::string::npos);
+  CHECK(!session.run(ImageView{}));
+  CHECK(!session.run(ImageView{image.row(0), 64, 64, 10, PixelFormat::rgb8}));
+  CHECK(session.run(image));  // still usable
+}
+
+TEST_CASE("describe() says which kernels run and why better ones do not") {
+  const Model model = network(small, DType::int8);
+  const Environment cpu("VITRAIL_CPU", "reference");
+  const std::string text = model.session().value().describe();
+  CHECK(text.find("row kernels: reference") != std::string::npos);
+  CHECK(text.find("int8 product: reference") != std::string::npos);
+  CHECK(text.find("oneDNN: not used") != std::string::npos);
+}
+
+TEST_CASE("top_k sorts, breaks ties by index, and gives softmax probabilities") {
+  const std::vector<float> values{1.0f, 3.0f, 3.0f, 0.0f};
+  const auto best = top_k(values, 3);
+  CHECK(best.size() == 3);
+  CHECK(best[0].index == 1);
+  CHECK(best[1].index == 2);
+  CHECK(best[2].index == 0);
+  const double sum = 2 + std::exp(-2.0) + std::exp(-3.0);
+  CHECK(best[0].probability == doctest::Approx(1 / sum));
+  CHECK(top_k(values, 99).size() == 4);
+  CHECK(top_k(values, 0).empty());
+  CHECK(top_k({}, 5).empty());
+}
