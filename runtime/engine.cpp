@@ -62,7 +62,8 @@ void Engine::prepare(const Linear& linear, int rows) {
     }
 }
 
-void Engine::patchify(const VitConfig& c, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches) {
+void Engine::patchify(const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches) {
+  const VitConfig& c = w.config;
   const std::size_t run_bytes = static_cast<std::size_t>(c.patch_width) * static_cast<std::size_t>(c.channels);
   const auto patch_bytes = static_cast<std::ptrdiff_t>(patches.ldq_bytes);
   const int columns = c.grid_columns();
@@ -73,13 +74,13 @@ void Engine::patchify(const VitConfig& c, const std::uint8_t* pixels, std::ptrdi
                          static_cast<std::ptrdiff_t>(run_bytes), dst + static_cast<std::size_t>(y) * run_bytes,
                          patch_bytes, run_bytes, columns);
     for (int i = row * columns; i < (row + 1) * columns; ++i) {
+      if (!patches.f) {
+        patches.quant[i] = {1.0f, 0};  // pixels are integers already; mean and std are in the weights
+        continue;
+      }
       const std::uint8_t* patch = patches.q + i * patch_bytes;
-      // Pixels are integers already: scale 1, zero_point 0; mean and std are in the weights.
-      if (patches.f)
-        kernels_.u8_to_f32(patch, patches.f + static_cast<std::ptrdiff_t>(i) * patches.k,
-                           static_cast<std::size_t>(patches.k));
-      else
-        patches.quant[i] = {1.0f, 0};
+      float* values = patches.f + static_cast<std::ptrdiff_t>(i) * patches.k;
+      for (int k = 0; k < patches.k; ++k) values[k] = w.pixel_values[k % c.channels * 256 + patch[k]];
     }
   });
 }

@@ -38,7 +38,7 @@ class Engine {
   void prepare(const Linear& linear, int rows);
 
   /// Pixels → patches: one picture u8 [image_height, image_width, channels] to rows.count patches of rows.q (and rows.f in f32).
-  void patchify(const VitConfig& c, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches);
+  void patchify(const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches);
 
   /// LayerNorm of x [rows.count, rows.k] into rows.
   void norm(const float* x, const Norm& norm, float eps, Rows& rows);

@@ -101,9 +101,6 @@ struct Kernels {
   void (*copy_runs)(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
                     std::size_t run_bytes, int count);
 
-  /// dst[i] = src[i], exact.
-  void (*u8_to_f32)(const std::uint8_t* src, float* dst, std::size_t count);
-
   /// LayerNorm of each row (Ba et al. 2016): mean = rowsum(x)/k; d = x − mean; var = rowsum with fma(d, d, ·) / k;
   /// dst = fma(d · (1/√(var + eps)), gamma, beta). dst may be x.
   void (*layer_norm)(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta, float eps,

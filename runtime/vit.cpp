@@ -28,7 +28,7 @@ void embed(Engine& e, const Weights& w, State& s, const Pixels& picture, std::si
 
   Rows patches{.count = c.num_patches(), .k = c.patch_size(), .q = s.patches,  // [N, P·P·C]
                .ldq_bytes = align_up(static_cast<std::size_t>(c.patch_size())), .quant = s.quant, .f = s.patches_f32};
-  e.patchify(c, picture.data, picture.stride_bytes, patches);
+  e.patchify(w, picture.data, picture.stride_bytes, patches);
   std::copy_n(w.prefix, prefix_dim, x);
   e.linear(patches, w.patch, Activation::none, w.positions, dim, x + prefix_dim, dim);  // [N, D]
   if (s.patch_embed) e.linear(patches, w.patch, Activation::none, nullptr, 0, s.patch_embed + b * patches_dim, dim);

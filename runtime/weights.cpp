@@ -167,7 +167,7 @@ Linear Packer::linear(const LinearSource& source) {
   return result;
 }
 
-/// Σ ((pixel·rescale − mean)/std)·w + b  =  Σ pixel·w' + b'  with w' = w·rescale/std and b' = b − Σ w·mean/std.
+/// int8: Σ ((pixel·rescale − mean)/std)·w + b  =  Σ pixel·w' + b'  with w' = w·rescale/std and b' = b − Σ w·mean/std.
 Linear Packer::patch_embedding() {
   const VitConfig& c = w_.config;
   const TensorView& t = source_.patch_weight;
@@ -177,21 +177,30 @@ Linear Packer::patch_embedding() {
     to_f32(*source_.patch_bias, 0, c.embed_dim, bias);
     w_.parameters += static_cast<std::uint64_t>(c.embed_dim);
   }
+  const bool fold = w_.dtype == DType::int8;
   std::vector<float> plain(static_cast<std::size_t>(c.patch_size()));
-  for (int n = 0; n < c.embed_dim; ++n) {
+  for (int n = 0; fold && n < c.embed_dim; ++n) {
     to_f32(t, static_cast<std::int64_t>(n) * c.patch_size(), c.patch_size(), plain.data());
     double shift = 0;
-    for (int i = 0; i < c.patch_size(); ++i)
-      shift += plain[static_cast<std::size_t>(i)] * c.preprocess.mean[static_cast<std::size_t>(i / area)] /
-               c.preprocess.std[static_cast<std::size_t>(i / area)];
+    for (int i = 0; i < c.patch_size(); ++i) {
+      const auto ch = static_cast<std::size_t>(i / area);
+      shift += plain[static_cast<std::size_t>(i)] * c.preprocess.mean[ch] / c.preprocess.std[ch];
+    }
     bias[n] = static_cast<float>(bias[n] - shift);
+  }
+  if (!fold) {
+    float* values = w_.storage.make<float>(256 * static_cast<std::size_t>(c.channels));
+    w_.pixel_values = values;
+    for (std::size_t ch = 0; ch < static_cast<std::size_t>(c.channels); ++ch)
+      for (int v = 0; v < 256; ++v)
+        *values++ = static_cast<float>((v * c.preprocess.rescale - c.preprocess.mean[ch]) / c.preprocess.std[ch]);
   }
   if (!finite(bias, static_cast<std::size_t>(c.embed_dim)))
     fail(not_finite(source_.patch_bias ? source_.patch_bias->name : t.name));
   Linear result = pack(c.embed_dim, c.patch_size(), bias, t.name, [&](int n, float* dst, float* chw) {
     to_f32(t, static_cast<std::int64_t>(n) * c.patch_size(), c.patch_size(), chw);
     for (int ch = 0; ch < c.channels; ++ch) {
-      const double factor = c.preprocess.rescale / c.preprocess.std[static_cast<std::size_t>(ch)];
+      const double factor = fold ? c.preprocess.rescale / c.preprocess.std[static_cast<std::size_t>(ch)] : 1.0;
       for (int i = 0; i < area; ++i)
         dst[i * c.channels + ch] = static_cast<float>(chw[ch * area + i] * factor);
     }

@@ -39,7 +39,8 @@ struct Block {
 struct Weights {
   VitConfig config;
   DType dtype = DType::int8;
-  Linear patch;                      ///< P·P·C → D on raw u8 pixels in HWC order: rescale, mean and std are folded in
+  Linear patch;                      ///< P·P·C → D, HWC order. int8: on raw u8 pixels, with rescale, mean and std folded in
+  const float* pixel_values = nullptr;  ///< f32 only: [channels, 256], (pixel·rescale − mean)/std; folding would cancel digits
   const float* prefix = nullptr;     ///< [prefix_tokens, D]: CLS and distillation token with their positions
   const float* positions = nullptr;  ///< [N, D]
   std::vector<Block> blocks;

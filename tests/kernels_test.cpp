@@ -264,7 +264,7 @@ TEST_CASE("epilogues equal the reference on every class") {
   }
 }
 
-TEST_CASE("byte kernels equal the reference on every class") {
+TEST_CASE("patch extraction equals the reference on every class") {
   for (const auto& platform : test::platforms()) {
     CAPTURE(platform.name);
     Random random(6);
@@ -278,10 +278,6 @@ TEST_CASE("byte kernels equal the reference on every class") {
         return dst;
       };
       CHECK(same_bits(copy(platform.kernels), copy(reference_kernels)));
-      std::vector<float> a(src.size()), b(src.size());
-      platform.kernels.u8_to_f32(src.data(), a.data(), src.size());
-      reference_kernels.u8_to_f32(src.data(), b.data(), src.size());
-      CHECK(same_bits(a, b));
     }
   }
 }

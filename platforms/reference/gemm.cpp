@@ -83,7 +83,6 @@ void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const E
 Kernels kernels() {
   return {
       .copy_runs = copy_runs,
-      .u8_to_f32 = u8_to_f32,
       .layer_norm = layer_norm,
       .quantize_rows = quantize_rows,
       .layer_norm_quantize = layer_norm_quantize,

@@ -106,10 +106,6 @@ void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* d
   for (int i = 0; i < count; ++i) std::memcpy(dst + i * dst_step, src + i * src_step, run_bytes);
 }
 
-void u8_to_f32(const std::uint8_t* src, float* dst, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) dst[i] = static_cast<float>(src[i]);
-}
-
 void pack_transposed_f32(const float* src, std::size_t ld_src, int n, int k, float* dst) {
   for (int n0 = 0; n0 < n; n0 += PackedF32::panel)
     for (int i = 0; i < k; ++i)

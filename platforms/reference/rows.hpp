@@ -15,7 +15,6 @@ void softmax(float* x, std::size_t ldx, int rows, int cols, float scale);
 void add(const float* src, float* dst, std::size_t count);
 void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
                std::size_t run_bytes, int count);
-void u8_to_f32(const std::uint8_t* src, float* dst, std::size_t count);
 void pack_transposed_f32(const float* src, std::size_t ld_src, int n, int k, float* dst);
 void pack_f32(const float* src, std::size_t ld_src, int k, int n, float* dst);
 

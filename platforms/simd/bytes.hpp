@@ -1,4 +1,4 @@
-// Byte kernels: patch extraction and the widening of pixels (contracts: runtime/kernels.hpp).
+// Patch extraction (contract: runtime/kernels.hpp).
 #pragma once
 
 #include "platforms/simd/vec16.hpp"
@@ -33,13 +33,6 @@ void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* d
     default:
       for (int i = 0; i < count; ++i) __builtin_memcpy(dst + i * dst_step, src + i * src_step, run_bytes);
   }
-}
-
-template <class A>
-void u8_to_f32(const std::uint8_t* src, float* dst, std::size_t count) {
-  std::size_t i = 0;
-  for (; i + 16 <= count; i += 16) to_float(load_u8<A>(src + i)).store(dst + i);
-  for (; i < count; ++i) dst[i] = static_cast<float>(src[i]);
 }
 
 }  // namespace vitrail::simd

@@ -12,7 +12,6 @@ namespace vitrail::simd {
 template <class Arch, int f32_rows>
 void install(Kernels& k, const char* name) {
   k.copy_runs = copy_runs<Arch>;
-  k.u8_to_f32 = u8_to_f32<Arch>;
   k.layer_norm = layer_norm<Arch>;
   k.quantize_rows = quantize_rows<Arch>;
   k.layer_norm_quantize = layer_norm_quantize<Arch>;

@@ -193,21 +193,4 @@ VITRAIL_INLINE void store_u8(I16<A> x, std::uint8_t* dst) {
   for (int i = 0; i < 16; ++i) dst[i] = static_cast<std::uint8_t>(lanes[i] < 0 ? 0 : lanes[i] > 255 ? 255 : lanes[i]);
 }
 
-/// Sixteen bytes as integers.
-template <class A>
-VITRAIL_INLINE I16<A> load_u8(const std::uint8_t* src) {
-#ifdef __AVX512F__
-  if constexpr (std::is_base_of_v<xsimd::avx512f, A>)
-    return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(src)))};
-#endif
-#ifdef __AVX2__
-  if constexpr (I16<A>::parts == 2)
-    return {_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(src))),
-            _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(src + 8)))};
-#endif
-  std::int32_t lanes[16];
-  for (int i = 0; i < 16; ++i) lanes[i] = src[i];
-  return I16<A>::load(lanes);
-}
-
 }  // namespace vitrail::simd
