@@ -25,29 +25,21 @@ void resize_row_of(const std::int16_t* planes, std::ptrdiff_t plane_pitch, const
   const std::int16_t* weights_low = weights.low.data();
   for (const FilterSpan& span : filter.spans) {
     const std::int16_t* src = planes + (span.first - begin);
-    // Whole blocks, so that the vectorised loop has no remainder.
+    // Whole blocks, so that the vectorised loop has no remainder. All channels in one loop: weights are loaded once.
     const int count = (span.count + filter_block - 1) / filter_block * filter_block;
-    if constexpr (Channels == 3) {
-      std::int32_t high[3] = {0, 0, 0};
-      std::int32_t low[3] = {0, 0, 0};
-      for (int k = 0; k < count; ++k) {
-        high[0] += src[k] * weights_high[k];
-        low[0] += src[k] * weights_low[k];
+    std::int32_t high[3] = {0, 0, 0};
+    std::int32_t low[3] = {0, 0, 0};
+    for (int k = 0; k < count; ++k) {
+      high[0] += src[k] * weights_high[k];
+      low[0] += src[k] * weights_low[k];
+      if constexpr (Channels == 3) {
         high[1] += src[k + plane_pitch] * weights_high[k];
         low[1] += src[k + plane_pitch] * weights_low[k];
         high[2] += src[k + 2 * plane_pitch] * weights_high[k];
         low[2] += src[k + 2 * plane_pitch] * weights_low[k];
       }
-      for (int c = 0; c < 3; ++c) dst[c] = to_sample(high[c], low[c]);
-    } else {
-      std::int32_t high = 0;
-      std::int32_t low = 0;
-      for (int k = 0; k < count; ++k) {
-        high += src[k] * weights_high[k];
-        low += src[k] * weights_low[k];
-      }
-      *dst = to_sample(high, low);
     }
+    for (int c = 0; c < Channels; ++c) dst[c] = to_sample(high[c], low[c]);
     dst += Channels;
     weights_high += filter.pitch;
     weights_low += filter.pitch;
@@ -67,8 +59,8 @@ void resize_row(const std::int16_t* planes, std::ptrdiff_t plane_pitch, int chan
 
 void blend_rows(const std::uint8_t* const* rows, const std::int32_t* weights, int count, std::uint8_t* dst,
                 std::size_t row_bytes) noexcept {
-  // A strip of sums stays in registers or the nearest cache while the rows pass by.
-  constexpr std::size_t strip = 64;
+  // A strip of sums stays in registers while the rows pass by.
+  constexpr std::size_t strip = 16;
   std::int32_t sums[strip];
   std::size_t x = 0;
   for (; x + strip <= row_bytes; x += strip) {
