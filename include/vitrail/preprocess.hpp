@@ -57,15 +57,21 @@ Result<Image> resize(const ImageView& src, int width, int height, Resampling fil
 /// What a network's own configuration says about its pictures (Hugging Face preprocessor_config.json, timm
 /// pretrained_cfg).
 struct PreprocessConfig {
-  enum class Resize { none, exact, shortest_edge };
+  enum class Resize {
+    none,
+    exact,          ///< to resize_width x resize_height
+    shortest_edge,  ///< the shorter side becomes resize_height, the other one keeps the proportion, truncated to whole
+                    ///< pixels
+  };
   Resize resize = Resize::exact;
-  int resize_height = 0;  ///< pixels; `shortest_edge`: the length of the shorter side
-  int resize_width = 0;   ///< pixels; ignored by `shortest_edge`
+  int resize_height = 0;  ///< pixels, 1 … max_image_side; `shortest_edge`: the length of the shorter side
+  int resize_width = 0;   ///< pixels, 1 … max_image_side; ignored by `shortest_edge`
   Resampling resample = Resampling::bilinear;
 
-  bool center_crop = false;
-  int crop_height = 0, crop_width = 0;  ///< pixels
+  bool center_crop = false;             ///< a picture smaller than the crop is surrounded by zeros
+  int crop_height = 0, crop_width = 0;  ///< pixels, 1 … max_image_side
   /// Where an odd difference goes: transformers floors ((h − crop) // 2), torchvision (timm) rounds half to even.
+  /// Around a picture that is too small, transformers puts the odd row of zeros first, torchvision last.
   enum class CropOffset { floor, half_even } crop_offset = CropOffset::floor;
 
   /// network input = (pixel · rescale − mean[c]) / std[c], per channel of the network; folded into the patch weights.
@@ -75,17 +81,24 @@ struct PreprocessConfig {
 };
 
 /// Resize + centre crop, as one network wants them. Holds buffers: belongs to one thread at a time.
+/// The size of the result is what the config says; whether the network takes that size is for the caller to check.
 class Preprocessor {
  public:
-  /// @param channels  3: the result is rgb8; 1: gray8 (Pillow's convert("L") weights where the picture has colour)
+  /// @param channels  3: the result is rgb8; 1: gray8 (Pillow's convert("L") weights where the picture has colour,
+  /// applied
+  ///                  before the resize)
   Preprocessor(const PreprocessConfig& config, int channels);
   Preprocessor(Preprocessor&&) noexcept;
   Preprocessor& operator=(Preprocessor&&) noexcept;
   ~Preprocessor();
 
-  /// The picture the network sees: rgb8 or gray8, borrowed from this object (or from `image` where nothing had to be
-  /// done) and valid until the next call. Allocates only when size or format differ from the last call's.
-  Result<ImageView> run(const ImageView& image);
+  /// The picture the network sees: rgb8 or gray8, borrowed from this object and valid until the next call; or borrowed
+  /// from `image` where no pixel had to be computed (right format, no change of size but perhaps a crop). Allocates
+  /// only when size or format differ from the last call's. Never throws.
+  Result<ImageView> run(const ImageView& image) noexcept;
+
+  /// Bytes of buffers this object holds.
+  std::size_t memory_bytes() const noexcept;
 
  private:
   struct State;
