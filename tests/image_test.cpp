@@ -4,11 +4,11 @@
 
 #include <string>
 
-#include "pictures.hpp"
 #include "runtime/pixel_rows.hpp"
+#include "tests/support/pictures.hpp"
 
 using namespace vitrail;
-using namespace vitrail::testing;
+using namespace vitrail::test;
 
 namespace {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "pictures.hpp"
+#include "tests/support/pictures.hpp"
 
 using namespace vitrail;
-using namespace vitrail::testing;
+using namespace vitrail::test;
 
 namespace {
 

@@ -7,7 +7,7 @@
 
 #include "vitrail/image.hpp"
 
-namespace vitrail::testing {
+namespace vitrail::test {
 
 /// Bytes of a linear congruential generator: x ← 1664525 x + 1013904223 mod 2^32, byte = x >> 24.
 inline std::vector<std::uint8_t> noise(std::size_t size, std::uint32_t seed) {
@@ -60,4 +60,4 @@ inline std::vector<std::uint8_t> packed_bytes(const ImageView& view) {
 inline const PixelFormat all_formats[] = {PixelFormat::rgb8, PixelFormat::bgr8, PixelFormat::rgba8, PixelFormat::bgra8,
                                           PixelFormat::gray8};
 
-}  // namespace vitrail::testing
+}  // namespace vitrail::test
