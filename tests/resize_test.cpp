@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <new>
 #include <string>
 
 #include "runtime/pixel_rows.hpp"
 #include "runtime/resize_filters.hpp"
+#include "tests/support/allocations.hpp"
 #include "tests/support/pictures.hpp"
 #include "vitrail/preprocess.hpp"
 
@@ -17,8 +17,6 @@ using namespace vitrail;
 using namespace vitrail::test;
 
 namespace {
-
-long allocations = 0;
 
 std::vector<std::uint8_t> packed_noise(int width, int height, PixelFormat format) {
   return noise(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
@@ -77,15 +75,6 @@ std::string error_of(const Resizer::Options& o) {
 }
 
 }  // namespace
-
-// Counts what Resizer::run may not do.
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(std::max<std::size_t>(size, 1))) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 TEST_CASE("equal to Pillow, byte for byte") {
   const struct {
@@ -174,9 +163,9 @@ TEST_CASE("any size, format and window is that part of the whole, against the pl
     std::vector<std::uint8_t> dst(static_cast<std::size_t>(stride * (o.window_height - 1) + row), 0x5a);
     std::uint8_t* first = dst.data() + (bottom_up ? stride * (o.window_height - 1) : 0);
     for (int repeat = 0; repeat < 2; ++repeat) {
-      const long before = allocations;
+      const std::uint64_t before = allocations();
       const Status status = resizer.run(src.view, first, bottom_up ? -stride : stride);
-      const long after = allocations;
+      const std::uint64_t after = allocations();
       CHECK(status);
       CHECK(before == after);
     }
