@@ -15,25 +15,28 @@ enum class PixelFormat { rgb8, bgr8, rgba8, bgra8, gray8 };
 /// Samples (= bytes) per pixel: 3, 3, 4, 4, 1.
 int bytes_per_pixel(PixelFormat format) noexcept;
 
+/// The longest side of a picture, in pixels.
+inline constexpr int max_image_side = 32768;
+
 /// A borrowed picture, u8 [height, width, channels] with `stride_bytes` from one row to the next.
 struct ImageView {
-  const std::uint8_t* data = nullptr;
-  int width = 0;                     ///< pixels, ≥ 1
-  int height = 0;                    ///< pixels, ≥ 1
-  std::ptrdiff_t stride_bytes = 0;   ///< ≥ width · bytes_per_pixel(format); negative for bottom-up pictures
+  const std::uint8_t* data = nullptr;  ///< first sample of the top row, also where the stride is negative
+  int width = 0;                       ///< pixels, 1 … max_image_side
+  int height = 0;                      ///< pixels, 1 … max_image_side
+  std::ptrdiff_t stride_bytes = 0;     ///< ≥ width · bytes_per_pixel(format), or its negative for bottom-up pictures
   PixelFormat format = PixelFormat::rgb8;
 
   const std::uint8_t* row(int y) const noexcept { return data + y * stride_bytes; }
 };
 
-/// An error when `image` has no data, no pixels, more than 2^15 · 2^15 of them, or a stride shorter than a row.
+/// An error when `image` has no data, a side outside 1 … max_image_side, or a stride shorter than a row.
 Status check(const ImageView& image);
 
 /// An owned picture, rows packed without gaps.
 class Image {
  public:
   Image() = default;
-  /// Zero-filled; width and height ≥ 1.
+  /// Zero-filled. Precondition: width and height in 1 … max_image_side. Throws std::bad_alloc like any container.
   Image(int width, int height, PixelFormat format);
 
   int width() const noexcept { return width_; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -14,16 +15,19 @@ namespace vitrail {
 enum class Resampling { bilinear, bicubic };
 
 /// A resize from one size to another, planned once (filter coefficients, scratch) and run on many pictures.
-/// Same arithmetic as Pillow's ImagingResample: horizontal pass, then vertical, each rounded to u8, 22-bit fixed point.
-/// Moves; `run` uses the plan's scratch, so a plan belongs to one thread at a time.
+/// Same arithmetic as Pillow's ImagingResample: horizontal pass, then vertical, each rounded to u8, 22-bit fixed point;
+/// a pass is skipped where that side keeps its length. A change of pixel format happens before the resize. Moves; `run`
+/// uses the plan's scratch, so a plan belongs to one thread at a time.
 class Resizer {
  public:
   struct Options {
-    int src_width = 0, src_height = 0;  ///< pixels, 1 … 32768
-    int dst_width = 0, dst_height = 0;  ///< pixels, 1 … 32768: the size of the whole resized picture
+    int src_width = 0, src_height = 0;  ///< pixels, 1 … max_image_side
+    int dst_width = 0, dst_height = 0;  ///< pixels, 1 … max_image_side: the size of the whole resized picture
     /// The part of the resized picture that is wanted; width 0 means all of it. Only this part is computed.
     int window_x = 0, window_y = 0, window_width = 0, window_height = 0;
-    PixelFormat format = PixelFormat::rgb8;
+    PixelFormat src_format = PixelFormat::rgb8;
+    /// rgb8 or gray8 (from colour: Pillow's convert("L"); from gray to rgb8: the sample three times).
+    PixelFormat dst_format = PixelFormat::rgb8;
     Resampling filter = Resampling::bilinear;
   };
   static Result<Resizer> plan(const Options& options);
@@ -31,9 +35,14 @@ class Resizer {
   Resizer& operator=(Resizer&&) noexcept;
   ~Resizer();
 
-  /// Resizes `src` (of the planned size and format) into `dst`: window_height rows of window_width pixels,
-  /// `dst_stride_bytes` apart. Does not allocate or throw.
-  void run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept;
+  /// Resizes `src` into `dst`: window_height rows of window_width pixels of dst_format, `dst_stride_bytes` apart (any
+  /// sign). An error when `src` fails check() or has not the planned size and format. Never throws; success does not
+  /// allocate.
+  /// @param dst  must not overlap src
+  Status run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept;
+
+  /// Bytes of coefficients and scratch this plan holds.
+  std::size_t memory_bytes() const noexcept;
 
  private:
   struct Plan;
@@ -41,20 +50,28 @@ class Resizer {
   std::unique_ptr<Plan> plan_;
 };
 
-/// One-shot resize: PIL.Image.resize((width, height), filter).
+/// One-shot resize: PIL.Image.resize((width, height), filter) of the picture as RGB, or as L where it is gray8.
+/// The result is gray8 for a gray8 picture, else rgb8.
 Result<Image> resize(const ImageView& src, int width, int height, Resampling filter);
 
-/// What a network's own configuration says about its pictures (Hugging Face preprocessor_config.json, timm pretrained_cfg).
+/// What a network's own configuration says about its pictures (Hugging Face preprocessor_config.json, timm
+/// pretrained_cfg).
 struct PreprocessConfig {
-  enum class Resize { none, exact, shortest_edge };
+  enum class Resize {
+    none,
+    exact,          ///< to resize_width x resize_height
+    shortest_edge,  ///< the shorter side becomes resize_height, the other one keeps the proportion, truncated to whole
+                    ///< pixels
+  };
   Resize resize = Resize::exact;
-  int resize_height = 0;  ///< pixels; `shortest_edge`: the length of the shorter side
-  int resize_width = 0;   ///< pixels; ignored by `shortest_edge`
+  int resize_height = 0;  ///< pixels, 1 … max_image_side; `shortest_edge`: the length of the shorter side
+  int resize_width = 0;   ///< pixels, 1 … max_image_side; ignored by `shortest_edge`
   Resampling resample = Resampling::bilinear;
 
-  bool center_crop = false;
-  int crop_height = 0, crop_width = 0;  ///< pixels
+  bool center_crop = false;             ///< a picture smaller than the crop is surrounded by zeros
+  int crop_height = 0, crop_width = 0;  ///< pixels, 1 … max_image_side
   /// Where an odd difference goes: transformers floors ((h − crop) // 2), torchvision (timm) rounds half to even.
+  /// Around a picture that is too small, transformers puts the odd row of zeros first, torchvision last.
   enum class CropOffset { floor, half_even } crop_offset = CropOffset::floor;
 
   /// network input = (pixel · rescale − mean[c]) / std[c], per channel of the network; folded into the patch weights.
@@ -64,17 +81,24 @@ struct PreprocessConfig {
 };
 
 /// Resize + centre crop, as one network wants them. Holds buffers: belongs to one thread at a time.
+/// The size of the result is what the config says; whether the network takes that size is for the caller to check.
 class Preprocessor {
  public:
-  /// @param channels  3: the result is rgb8; 1: gray8 (Pillow's convert("L") weights where the picture has colour)
+  /// @param channels  3: the result is rgb8; 1: gray8 (Pillow's convert("L") weights where the picture has colour,
+  /// applied
+  ///                  before the resize)
   Preprocessor(const PreprocessConfig& config, int channels);
   Preprocessor(Preprocessor&&) noexcept;
   Preprocessor& operator=(Preprocessor&&) noexcept;
   ~Preprocessor();
 
-  /// The picture the network sees: rgb8 or gray8, borrowed from this object (or from `image` where nothing had to be done)
-  /// and valid until the next call. Allocates only when size or format differ from the last call's.
-  Result<ImageView> run(const ImageView& image);
+  /// The picture the network sees: rgb8 or gray8, borrowed from this object and valid until the next call; or borrowed
+  /// from `image` where no pixel had to be computed (right format, no change of size but perhaps a crop). Allocates
+  /// only when size or format differ from the last call's. Never throws.
+  Result<ImageView> run(const ImageView& image) noexcept;
+
+  /// Bytes of buffers this object holds.
+  std::size_t memory_bytes() const noexcept;
 
  private:
   struct State;

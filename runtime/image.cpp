@@ -1,0 +1,55 @@
+#include "vitrail/image.hpp"
+
+#include <string>
+
+#include "runtime/argument_error.hpp"
+
+namespace vitrail {
+
+int bytes_per_pixel(PixelFormat format) noexcept {
+  switch (format) {
+    case PixelFormat::rgb8:
+    case PixelFormat::bgr8:
+      return 3;
+    case PixelFormat::rgba8:
+    case PixelFormat::bgra8:
+      return 4;
+    case PixelFormat::gray8:
+      return 1;
+  }
+  return 0;
+}
+
+Status check(const ImageView& image) {
+  const int pixel_bytes = bytes_per_pixel(image.format);
+  if (pixel_bytes == 0) {
+    return argument_error("image.format", std::to_string(static_cast<int>(image.format)), "a PixelFormat");
+  }
+  if (image.data == nullptr) return argument_error("image.data", "null", "a pointer to the first row");
+  if (Status status = check_range("image.width", image.width, 1, max_image_side); !status) return status;
+  if (Status status = check_range("image.height", image.height, 1, max_image_side); !status) return status;
+  const std::ptrdiff_t row_bytes = static_cast<std::ptrdiff_t>(image.width) * pixel_bytes;
+  if (image.stride_bytes < row_bytes && image.stride_bytes > -row_bytes) {
+    return argument_error("image.stride_bytes", std::to_string(image.stride_bytes),
+                          "at least " + std::to_string(row_bytes) + " (" + std::to_string(image.width) + " pixels of " +
+                              std::to_string(pixel_bytes) + " bytes), or its negative");
+  }
+  return {};
+}
+
+Image::Image(int width, int height, PixelFormat format)
+    : pixels_(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
+              static_cast<std::size_t>(bytes_per_pixel(format))),
+      width_(width),
+      height_(height),
+      format_(format) {}
+
+std::size_t Image::row_bytes() const noexcept {
+  return static_cast<std::size_t>(width_) * static_cast<std::size_t>(bytes_per_pixel(format_));
+}
+
+ImageView Image::view() const noexcept {
+  return {pixels_.data(), width_, height_, static_cast<std::ptrdiff_t>(row_bytes()), format_};
+}
+
+}  // namespace vitrail

@@ -1,0 +1,171 @@
+#include "vitrail/preprocess.hpp"
+
+#include <algorithm>
+#include <new>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/argument_error.hpp"
+
+namespace vitrail {
+namespace {
+
+struct Size {
+  int width = 0;
+  int height = 0;
+  bool operator==(const Size&) const = default;
+};
+
+/// How one axis of the resized picture lies in the result.
+struct Placement {
+  int src;  ///< first pixel of the resized picture that is wanted
+  int dst;  ///< where it goes; the pixels before and behind are zeros
+  int length;
+};
+
+/// The shortest_edge rule of torchvision.transforms.Resize and of transformers' get_resize_output_image_size: both
+/// write int(edge * long / short). Their double quotient cannot round up to a whole number that the fraction does not
+/// reach (numbers are below 2^30), so integer division gives the same.
+Size shortest_edge_size(Size picture, int edge) {
+  const auto longer = [edge](int long_side, int short_side) {
+    return static_cast<int>(
+        std::min<long long>(static_cast<long long>(edge) * long_side / short_side, max_image_side + 1));
+  };
+  if (picture.width <= picture.height) return {edge, longer(picture.height, picture.width)};
+  return {longer(picture.width, picture.height), edge};
+}
+
+/// First pixel of the crop, in the resized picture; negative where the picture is smaller and zeros come first.
+int crop_start(int length, int crop, PreprocessConfig::CropOffset offset) {
+  const int rest = length - crop;
+  if (offset == PreprocessConfig::CropOffset::floor) {
+    // transformers: (length - crop) // 2, which for a small picture puts ceil(-rest / 2) zeros first.
+    return rest >= 0 ? rest / 2 : -((1 - rest) / 2);
+  }
+  // torchvision pads first, (crop - length) // 2 zeros in front, and then has nothing to crop on this axis.
+  if (rest < 0) return -(-rest / 2);
+  // Python's round(rest / 2.0): halves go to the even neighbour.
+  return rest / 2 + (rest % 4 == 3 ? 1 : 0);
+}
+
+Placement place(int length, int crop, PreprocessConfig::CropOffset offset) {
+  const int start = crop_start(length, crop, offset);
+  const int first = std::max(0, start);
+  return {first, first - start, std::min(length, start + crop) - first};
+}
+
+Status check_config(const PreprocessConfig& config, int channels) {
+  if (channels != 1 && channels != 3) return argument_error("channels", std::to_string(channels), "1 or 3");
+  if (config.resize != PreprocessConfig::Resize::none) {
+    if (Status status = check_range("resize_height", config.resize_height, 1, max_image_side); !status) return status;
+  }
+  if (config.resize == PreprocessConfig::Resize::exact) {
+    if (Status status = check_range("resize_width", config.resize_width, 1, max_image_side); !status) return status;
+  }
+  if (config.center_crop) {
+    if (Status status = check_range("crop_height", config.crop_height, 1, max_image_side); !status) return status;
+    if (Status status = check_range("crop_width", config.crop_width, 1, max_image_side); !status) return status;
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Preprocessor::State {
+  PreprocessConfig config;
+  int channels;
+
+  // Valid for pictures of the planned size and format; a new plan is made for any other.
+  std::optional<Resizer> resizer;
+  Size planned_size;
+  PixelFormat planned_format = PixelFormat::rgb8;
+  Size result;
+  std::size_t first_byte = 0;        // of the resized pixels in `pixels`
+  std::vector<std::uint8_t> pixels;  // the result; around the resized pixels it stays zero from plan to plan
+
+  PixelFormat format() const noexcept { return channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8; }
+  std::ptrdiff_t row_bytes() const noexcept { return static_cast<std::ptrdiff_t>(result.width) * channels; }
+  Result<ImageView> run(const ImageView& image);
+  Status plan(const ImageView& image, Size resized, Placement x, Placement y);
+};
+
+/// Throws std::bad_alloc.
+Status Preprocessor::State::plan(const ImageView& image, Size resized, Placement x, Placement y) {
+  resizer.reset();
+  Resizer::Options options;
+  options.src_width = image.width;
+  options.src_height = image.height;
+  options.dst_width = resized.width;
+  options.dst_height = resized.height;
+  options.window_x = x.src;
+  options.window_y = y.src;
+  options.window_width = x.length;
+  options.window_height = y.length;
+  options.src_format = image.format;
+  options.dst_format = format();
+  options.filter = config.resample;
+  Result<Resizer> made = Resizer::plan(options);
+  if (!made) return made.error();
+  pixels.assign(static_cast<std::size_t>(row_bytes()) * static_cast<std::size_t>(result.height), 0);
+  first_byte = static_cast<std::size_t>(y.dst * row_bytes() + static_cast<std::ptrdiff_t>(x.dst) * channels);
+  resizer.emplace(*std::move(made));
+  planned_size = {image.width, image.height};
+  planned_format = image.format;
+  return {};
+}
+
+Result<ImageView> Preprocessor::State::run(const ImageView& image) {
+  if (Status status = check_config(config, channels); !status) return status.error();
+  if (Status status = check(image); !status) return status.error();
+
+  const Size size{image.width, image.height};
+  Size resized = size;
+  if (config.resize == PreprocessConfig::Resize::exact) resized = {config.resize_width, config.resize_height};
+  if (config.resize == PreprocessConfig::Resize::shortest_edge) {
+    resized = shortest_edge_size(size, config.resize_height);
+    if (std::max(resized.width, resized.height) > max_image_side) {
+      return argument_error("image", std::to_string(image.width) + " x " + std::to_string(image.height) + " pixels",
+                            "a longer side of at most " + std::to_string(max_image_side) +
+                                " after the shorter one is " + std::to_string(config.resize_height));
+    }
+  }
+  result = config.center_crop ? Size{config.crop_width, config.crop_height} : resized;
+  const Placement x = place(resized.width, result.width, config.crop_offset);
+  const Placement y = place(resized.height, result.height, config.crop_offset);
+
+  const bool same_pixels = resized == size && image.format == format();
+  if (same_pixels && x.length == result.width && y.length == result.height) {
+    return ImageView{image.row(y.src) + static_cast<std::ptrdiff_t>(x.src) * channels, result.width, result.height,
+                     image.stride_bytes, image.format};
+  }
+
+  const bool planned = resizer && planned_size == size && planned_format == image.format;
+  if (!planned) {
+    if (Status status = plan(image, resized, x, y); !status) return status.error();
+  }
+  if (Status status = resizer->run(image, pixels.data() + first_byte, row_bytes()); !status) return status.error();
+  return ImageView{pixels.data(), result.width, result.height, row_bytes(), format()};
+}
+
+Preprocessor::Preprocessor(const PreprocessConfig& config, int channels) : state_(std::make_unique<State>()) {
+  state_->config = config;
+  state_->channels = channels;
+}
+Preprocessor::Preprocessor(Preprocessor&&) noexcept = default;
+Preprocessor& Preprocessor::operator=(Preprocessor&&) noexcept = default;
+Preprocessor::~Preprocessor() = default;
+
+Result<ImageView> Preprocessor::run(const ImageView& image) noexcept {
+  try {
+    return state_->run(image);
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::out_of_memory, {}};
+  }
+}
+
+std::size_t Preprocessor::memory_bytes() const noexcept {
+  return sizeof(State) + state_->pixels.capacity() + (state_->resizer ? state_->resizer->memory_bytes() : 0);
+}
+
+}  // namespace vitrail

@@ -1,0 +1,215 @@
+#include <algorithm>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "runtime/argument_error.hpp"
+#include "runtime/pixel_rows.hpp"
+#include "runtime/resize_filters.hpp"
+#include "runtime/resize_passes.hpp"
+#include "vitrail/preprocess.hpp"
+
+namespace vitrail {
+namespace {
+
+std::string describe(int width, int height, PixelFormat format) {
+  const char* const names[] = {"rgb8", "bgr8", "rgba8", "bgra8", "gray8"};
+  return std::to_string(width) + " x " + std::to_string(height) + " " + names[static_cast<int>(format)];
+}
+
+Status check_options(const Resizer::Options& o) {
+  const struct {
+    const char* name;
+    int value, low, high;
+  } ranges[] = {
+      {"src_width", o.src_width, 1, max_image_side},
+      {"src_height", o.src_height, 1, max_image_side},
+      {"dst_width", o.dst_width, 1, max_image_side},
+      {"dst_height", o.dst_height, 1, max_image_side},
+      {"window_width", o.window_width, 1, o.dst_width},
+      {"window_height", o.window_height, 1, o.dst_height},
+      {"window_x", o.window_x, 0, o.dst_width - o.window_width},
+      {"window_y", o.window_y, 0, o.dst_height - o.window_height},
+  };
+  for (const auto& range : ranges) {
+    if (Status status = check_range(range.name, range.value, range.low, range.high); !status) return status;
+  }
+  if (bytes_per_pixel(o.src_format) == 0) {
+    return argument_error("src_format", std::to_string(static_cast<int>(o.src_format)), "a PixelFormat");
+  }
+  if (o.dst_format != PixelFormat::rgb8 && o.dst_format != PixelFormat::gray8) {
+    return argument_error("dst_format", std::to_string(static_cast<int>(o.dst_format)), "rgb8 or gray8");
+  }
+  if (o.filter != Resampling::bilinear && o.filter != Resampling::bicubic) {
+    return argument_error("filter", std::to_string(static_cast<int>(o.filter)), "bilinear or bicubic");
+  }
+  return {};
+}
+
+template <class T>
+std::size_t bytes(const std::vector<T>& vector) noexcept {
+  return vector.capacity() * sizeof(T);
+}
+
+}  // namespace
+
+/// What a run needs: weights for the axes that change, and one buffer for each step that cannot work in place.
+struct Resizer::Plan {
+  Options options;
+  PixelFormat work;  ///< what the passes compute: gray8 where either end is gray, else rgb8
+  int channels;      ///< of `work`
+  bool horizontal;
+  bool vertical;
+
+  AxisFilter filter_x;               ///< only with `horizontal`
+  SplitWeights weights_x;            ///< only with `horizontal`
+  std::vector<std::int16_t> planes;  ///< only with `horizontal`: one source row, [channels, plane_pitch]
+  std::ptrdiff_t plane_pitch = 0;
+
+  AxisFilter filter_y;  ///< only with `vertical`
+  /// Only with `vertical`: the rows between the passes, [ring_rows, row_bytes]; source row y lies at y % ring_rows. So
+  /// the scratch depends on the reduction, not on the picture's height, and stays in the nearest caches.
+  std::vector<std::uint8_t> ring;
+  int ring_rows = 0;
+  std::vector<const std::uint8_t*> taps;  ///< the rows under the vertical filter
+
+  std::vector<std::uint8_t> gray_row;  ///< only from gray8 to rgb8
+  std::size_t row_bytes;               ///< window_width · channels
+
+  explicit Plan(const Options& o);
+  bool converts() const noexcept { return options.src_format != work; }
+  const std::uint8_t* window_of(const std::uint8_t* src_row) const noexcept {
+    return src_row + static_cast<std::ptrdiff_t>(options.window_x) * bytes_per_pixel(options.src_format);
+  }
+  void horizontal_pass(const std::uint8_t* src_row, std::uint8_t* dst) noexcept;
+  void run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept;
+};
+
+Resizer::Plan::Plan(const Options& o) : options(o) {
+  const bool gray = o.src_format == PixelFormat::gray8 || o.dst_format == PixelFormat::gray8;
+  work = gray ? PixelFormat::gray8 : PixelFormat::rgb8;
+  channels = bytes_per_pixel(work);
+  horizontal = o.src_width != o.dst_width;
+  vertical = o.src_height != o.dst_height;
+  row_bytes = static_cast<std::size_t>(o.window_width) * static_cast<std::size_t>(channels);
+  if (horizontal) {
+    filter_x = make_axis_filter(o.src_width, o.dst_width, o.window_x, o.window_width, o.filter);
+    weights_x = split(filter_x);
+    plane_pitch = filter_x.end() - filter_x.begin() + filter_block;
+    planes.resize(static_cast<std::size_t>(plane_pitch * channels));
+  }
+  if (vertical) {
+    filter_y = make_axis_filter(o.src_height, o.dst_height, o.window_y, o.window_height, o.filter);
+    taps.resize(static_cast<std::size_t>(filter_y.longest()));
+    if (horizontal || converts()) {
+      ring_rows = filter_y.longest();
+      ring.resize(static_cast<std::size_t>(ring_rows) * row_bytes);
+    }
+  }
+  if (o.dst_format != work) gray_row.resize(row_bytes);
+}
+
+/// One source row → one row of `work` pixels, window_width wide.
+void Resizer::Plan::horizontal_pass(const std::uint8_t* src_row, std::uint8_t* dst) noexcept {
+  if (!horizontal) return convert_row(window_of(src_row), options.src_format, dst, work, options.window_width);
+  const int begin = filter_x.begin();
+  split_row(src_row + static_cast<std::ptrdiff_t>(begin) * bytes_per_pixel(options.src_format), options.src_format,
+            planes.data(), plane_pitch, work, filter_x.end() - begin);
+  resize_row(planes.data(), plane_pitch, channels, filter_x, weights_x, dst);
+}
+
+void Resizer::Plan::run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept {
+  int next_row = 0;  // the first source row that has not been through the horizontal pass
+  for (int i = 0; i < options.window_height; ++i) {
+    std::uint8_t* dst_row = dst + i * dst_stride_bytes;
+    std::uint8_t* work_row = gray_row.empty() ? dst_row : gray_row.data();
+    if (vertical) {
+      const FilterSpan span = filter_y.spans[static_cast<std::size_t>(i)];
+      next_row = std::max(next_row, span.first);
+      for (int k = 0; k < span.count; ++k) {
+        const int y = span.first + k;
+        if (ring_rows == 0) {
+          taps[static_cast<std::size_t>(k)] = window_of(src.row(y));
+          continue;
+        }
+        std::uint8_t* slot = ring.data() + static_cast<std::size_t>(y % ring_rows) * row_bytes;
+        if (y == next_row) {
+          horizontal_pass(src.row(y), slot);
+          ++next_row;
+        }
+        taps[static_cast<std::size_t>(k)] = slot;
+      }
+      blend_rows(taps.data(), filter_y.row(i), span.count, work_row, row_bytes);
+    } else {
+      horizontal_pass(src.row(options.window_y + i), work_row);
+    }
+    if (work_row != dst_row) convert_row(work_row, work, dst_row, options.dst_format, options.window_width);
+  }
+}
+
+Resizer::Resizer(std::unique_ptr<Plan> plan) noexcept : plan_(std::move(plan)) {}
+Resizer::Resizer(Resizer&&) noexcept = default;
+Resizer& Resizer::operator=(Resizer&&) noexcept = default;
+Resizer::~Resizer() = default;
+
+Result<Resizer> Resizer::plan(const Options& options) {
+  try {
+    Options o = options;
+    if (o.window_width == 0) {
+      o.window_x = o.window_y = 0;
+      o.window_width = o.dst_width;
+      o.window_height = o.dst_height;
+    }
+    if (Status status = check_options(o); !status) return status.error();
+    return Resizer(std::make_unique<Plan>(o));
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::out_of_memory, "Resizer::plan: no memory for the coefficients"};
+  }
+}
+
+Status Resizer::run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept {
+  try {
+    if (Status status = check(src); !status) return status;
+    const Options& o = plan_->options;
+    if (src.width != o.src_width || src.height != o.src_height || src.format != o.src_format) {
+      return argument_error("src", describe(src.width, src.height, src.format),
+                            describe(o.src_width, o.src_height, o.src_format) + ", as planned");
+    }
+  } catch (const std::bad_alloc&) {  // the message does not fit; the code still says what happened
+    return Error{ErrorCode::invalid_argument, {}};
+  }
+  plan_->run(src, dst, dst_stride_bytes);
+  return {};
+}
+
+std::size_t Resizer::memory_bytes() const noexcept {
+  const Plan& p = *plan_;
+  return sizeof(Plan) + bytes(p.filter_x.spans) + bytes(p.filter_x.weights) + bytes(p.weights_x.high) +
+         bytes(p.weights_x.low) + bytes(p.planes) + bytes(p.filter_y.spans) + bytes(p.filter_y.weights) +
+         bytes(p.ring) + bytes(p.taps) + bytes(p.gray_row);
+}
+
+Result<Image> resize(const ImageView& src, int width, int height, Resampling filter) {
+  if (Status status = check(src); !status) return status.error();
+  Resizer::Options options;
+  options.src_width = src.width;
+  options.src_height = src.height;
+  options.dst_width = width;
+  options.dst_height = height;
+  options.src_format = src.format;
+  options.dst_format = src.format == PixelFormat::gray8 ? PixelFormat::gray8 : PixelFormat::rgb8;
+  options.filter = filter;
+  Result<Resizer> resizer = Resizer::plan(options);
+  if (!resizer) return resizer.error();
+  try {
+    Image image(width, height, options.dst_format);
+    if (Status status = resizer->run(src, image.row(0), static_cast<std::ptrdiff_t>(image.row_bytes())); !status) {
+      return status.error();
+    }
+    return image;
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::out_of_memory, "resize: no memory for " + describe(width, height, options.dst_format)};
+  }
+}
+
+}  // namespace vitrail
