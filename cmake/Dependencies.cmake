@@ -39,6 +39,11 @@ function(vitrail_dependency package target)
   endif()
 endfunction()
 
+# Headers only: whoever links `target`, in this build or an installed one, never hears of `library`.
+function(vitrail_use_headers target library)
+  target_include_directories(${target} SYSTEM PRIVATE $<TARGET_PROPERTY:${library},INTERFACE_INCLUDE_DIRECTORIES>)
+endfunction()
+
 if(NOT TARGET Threads::Threads)
   find_package(Threads REQUIRED)
   set_target_properties(Threads::Threads PROPERTIES IMPORTED_GLOBAL TRUE)
@@ -56,14 +61,17 @@ if(VITRAIL_TOOLS)
   vitrail_dependency(CLI11 CLI11::CLI11 VERSIONS 2.1 DEBIAN libcli11-dev HEADERS include
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
     SHA256 f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a)
-  find_package(JPEG QUIET)
-  find_package(PNG QUIET)
-  if(NOT JPEG_FOUND)
-    message(STATUS "libjpeg was not found: JPEG files will be refused (Debian, Ubuntu: libjpeg-dev)")
-  endif()
-  if(NOT PNG_FOUND)
-    message(STATUS "libpng was not found: PNG files will be refused (Debian, Ubuntu: libpng-dev)")
-  endif()
+  # Picture formats are optional: a file of a format that is missing is refused with a message.
+  foreach(codec IN ITEMS JPEG PNG)
+    string(TOLOWER ${codec} name)
+    option(VITRAIL_${codec} "Use lib${name}" ON)
+    if(VITRAIL_${codec})
+      find_package(${codec} QUIET)
+      if(NOT ${codec}_FOUND)
+        message(STATUS "lib${name} was not found: ${codec} files will be refused (Debian, Ubuntu: lib${name}-dev)")
+      endif()
+    endif()
+  endforeach()
 endif()
 
 if(VITRAIL_TESTS)
