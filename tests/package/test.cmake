@@ -1,0 +1,36 @@
+# cmake -D HOW=static|shared|subproject -D SOURCE=… -D BUILD=… -D OUT=… -P test.cmake
+#
+# A stranger's project (the examples) is configured, built and run: against an install of this build (static), against an
+# install of a shared build, or with Vitrail as a subfolder of it.
+cmake_minimum_required(VERSION 3.22)
+
+function(run)
+  execute_process(COMMAND ${ARGV} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    list(JOIN ARGV " " command)
+    message(FATAL_ERROR "${command}\n${output}")
+  endif()
+endfunction()
+
+set(out ${OUT}/${HOW})
+set(configure ${CMAKE_COMMAND} -G Ninja -C ${OUT}/inherited.cmake)
+if(HOW STREQUAL "shared")
+  set(BUILD ${OUT}/shared-vitrail)  # kept between runs: building everything again takes a while
+  run(${configure} -S ${SOURCE} -B ${BUILD} -DBUILD_SHARED_LIBS=ON -DVITRAIL_TESTS=OFF -DVITRAIL_BENCH=OFF
+      -DVITRAIL_EXAMPLES=OFF)
+  run(${CMAKE_COMMAND} --build ${BUILD})
+endif()
+file(REMOVE_RECURSE ${out}/prefix ${out}/moved)
+if(HOW STREQUAL "subproject")
+  set(from -DVITRAIL_SUBPROJECT=${SOURCE})
+else()
+  run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${out}/prefix)
+  file(RENAME ${out}/prefix ${out}/moved)  # a path of the build or the prefix in an installed file would be found out
+  set(from -Dvitrail_ROOT=${out}/moved)
+endif()
+run(${configure} -S ${SOURCE}/tests/package -B ${out}/build ${from})
+run(${CMAKE_COMMAND} --build ${out}/build)
+run(${out}/build/examples/camera ${SOURCE}/models/demo)
+file(GLOB pictures ${SOURCE}/models/demo/samples/*.png)
+list(GET pictures 0 picture)
+run(${out}/build/examples/classify ${SOURCE}/models/demo ${picture})
