@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +19,7 @@ namespace vitrail {
 
 enum class Activation { none, gelu_erf, gelu_tanh };
 
-/// What the classification head reads.
+/// What the classification head reads: the CLS token, or the mean of the N patch tokens (without CLS).
 enum class Pool { cls, mean };
 
 /// The hyper-parameters of a network, checked: every number is in a range that cannot overflow later arithmetic.
