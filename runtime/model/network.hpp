@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,7 +18,7 @@
 
 namespace vitrail {
 
-/// What the classification head reads.
+/// What the classification head reads: the CLS token, or the mean of the N patch tokens (without CLS).
 enum class Pool { cls, mean };
 
 /// The hyper-parameters of a network, checked: every number is in a range that cannot overflow later arithmetic.

@@ -1,0 +1,59 @@
+// config.json and preprocessor_config.json → VitConfig, as far as they tell. Errors go to the Fields' FirstError.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/model/json_reader.hpp"
+#include "runtime/model/network.hpp"
+
+namespace vitrail {
+
+/// What a configuration may ask for. Larger numbers would overflow s32 sums (255 · 127 · K < 2^31) or are damage.
+namespace limits {
+constexpr int embed_dim = 8192;
+constexpr int layers = 200;
+constexpr int head_dim = 256;
+constexpr int inner = 66000;  ///< K of any matrix product: patch size · channels, mlp_dim
+constexpr int image = 8192;   ///< pixels per side
+constexpr int patch = 4096;   ///< pixels per side
+constexpr int tokens = 65536;
+constexpr int labels = 1'000'000;
+}  // namespace limits
+
+/// Checks what numbers say together (heads divide D, patches cover the image, K and T in range).
+/// @param where  begins the messages
+void check_dimensions(const VitConfig& config, const std::string& where, FirstError& errors);
+
+/// Names of `count` classes from an object {"0": name, …} or an array under `key`; empty when it is absent.
+std::vector<std::string> read_labels(const Fields& fields, std::string_view key, int count);
+
+enum class HeadKind { none, classifier, with_teacher, as_stored };
+
+struct HuggingFaceConfig {
+  VitConfig vit;
+  bool qkv_bias = true;
+  HeadKind head = HeadKind::as_stored;
+};
+HuggingFaceConfig huggingface_config(const Fields& config);
+
+/// @param config  the network, for its image size, channels and family
+PreprocessConfig huggingface_preprocess(const Fields& preprocessor, const VitConfig& config);
+
+struct TimmConfig {
+  VitConfig vit;  ///< mlp_dim, has_cls, position_prefix are for the tensors to say
+  std::optional<int> num_classes;
+  std::optional<double> mlp_ratio;
+  std::optional<bool> class_token, no_embed_class, fc_norm, qkv_bias;
+  bool distilled = false;
+};
+TimmConfig timm_config(const Fields& config);
+
+/// @param pretrained_cfg  timm's default configuration of an architecture
+PreprocessConfig timm_preprocess(const Fields& pretrained_cfg, const VitConfig& config);
+
+/// timm's evaluation transform: the shorter side to floor(size / crop_pct), then a centre crop of `size`.
+PreprocessConfig timm_resize(int size, double crop_pct, Resampling filter);
+
+}  // namespace vitrail

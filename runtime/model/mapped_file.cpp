@@ -1,0 +1,90 @@
+#include "runtime/model/mapped_file.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <new>
+#include <string>
+#include <system_error>
+
+#if __has_include(<sys/mman.h>)
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#define VITRAIL_HAS_MMAP 1
+#endif
+
+namespace vitrail {
+namespace {
+
+Error io_error(const std::filesystem::path& path, std::string_view what) {
+  return {ErrorCode::io, path.string() + ": " + std::string(what)};
+}
+
+Error system_error(const std::filesystem::path& path, std::string_view what, int code) {
+  return io_error(path, std::string(what) + ": " + std::generic_category().message(code));
+}
+
+}  // namespace
+
+#ifdef VITRAIL_HAS_MMAP
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
+  // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever. It changes nothing for regular files.
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return system_error(path, "cannot be opened", errno);
+  struct Closer {
+    int fd;
+    ~Closer() { ::close(fd); }
+  } closer{fd};
+
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return system_error(path, "cannot be examined", errno);
+  if (S_ISDIR(info.st_mode)) return io_error(path, "is a folder, expected a file");
+  if (!S_ISREG(info.st_mode)) return io_error(path, "is a device, pipe or socket, expected a regular file");
+  if (info.st_size == 0) return Error{ErrorCode::bad_file, path.string() + ": is empty"};
+  if (static_cast<std::uintmax_t>(info.st_size) > std::numeric_limits<std::ptrdiff_t>::max())
+    return io_error(path, "is larger than the address space");
+
+  auto size = static_cast<std::size_t>(info.st_size);
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (address == MAP_FAILED) return system_error(path, "cannot be mapped", errno);
+  auto file = std::shared_ptr<MappedFile>(new MappedFile);
+  file->bytes_ = {static_cast<const std::byte*>(address), size};
+  return std::shared_ptr<const MappedFile>(std::move(file));
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+#else
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
+  std::error_code code;
+  auto status = std::filesystem::status(path, code);
+  if (!std::filesystem::exists(status)) return io_error(path, "cannot be opened: No such file or directory");
+  if (std::filesystem::is_directory(status)) return io_error(path, "is a folder, expected a file");
+  if (!std::filesystem::is_regular_file(status)) return io_error(path, "is a device or pipe, expected a regular file");
+  auto size = std::filesystem::file_size(path, code);
+  if (code) return io_error(path, "cannot be examined");
+  if (size == 0) return Error{ErrorCode::bad_file, path.string() + ": is empty"};
+  if (size > std::numeric_limits<std::ptrdiff_t>::max()) return io_error(path, "is larger than the address space");
+
+  auto file = std::shared_ptr<MappedFile>(new MappedFile);
+  file->owned_.reset(new (std::nothrow) std::byte[static_cast<std::size_t>(size)]);
+  if (!file->owned_) return Error{ErrorCode::out_of_memory, path.string() + ": " + std::to_string(size) + " bytes"};
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream.read(reinterpret_cast<char*>(file->owned_.get()), static_cast<std::streamsize>(size)))
+    return io_error(path, "cannot be read");
+  file->bytes_ = {file->owned_.get(), static_cast<std::size_t>(size)};
+  return std::shared_ptr<const MappedFile>(std::move(file));
+}
+
+MappedFile::~MappedFile() = default;
+
+#endif
+
+}  // namespace vitrail

@@ -1,0 +1,35 @@
+// A whole file as read-only bytes.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "vitrail/error.hpp"
+
+namespace vitrail {
+
+/// A regular file mapped into memory (read into memory where there is no mmap). The bytes stay valid as long as the
+/// object lives, also when the file is deleted or replaced; a file that is *shortened in place* meanwhile makes later
+/// reads fault, as with any mapping.
+class MappedFile {
+ public:
+  /// Refuses what is missing, empty, unreadable or not a regular file (folders, devices; a FIFO is not waited for).
+  static Result<std::shared_ptr<const MappedFile>> open(const std::filesystem::path& path);
+
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  std::string_view text() const noexcept { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
+
+ private:
+  MappedFile() = default;
+  std::span<const std::byte> bytes_;
+  std::unique_ptr<std::byte[]> owned_;  // only where there is no mmap
+};
+
+}  // namespace vitrail

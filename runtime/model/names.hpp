@@ -1,0 +1,13 @@
+// One function per family of file names: puts the tensors of a file where the encoder expects them.
+#pragma once
+
+#include "runtime/model/config.hpp"
+#include "runtime/model/tensor_set.hpp"
+
+namespace vitrail {
+
+/// Everything but `files`. Errors go to the TensorSet's FirstError.
+NetworkSource huggingface_network(HuggingFaceConfig config, TensorSet& tensors);
+NetworkSource timm_network(TimmConfig config, TensorSet& tensors);
+
+}  // namespace vitrail

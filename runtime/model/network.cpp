@@ -1,0 +1,85 @@
+#include "runtime/model/network.hpp"
+
+#include <new>
+#include <nlohmann/json.hpp>
+
+#include "runtime/model/names.hpp"
+
+namespace vitrail {
+namespace {
+
+Status check_folder(const std::filesystem::path& folder) {
+  std::error_code code;
+  auto status = std::filesystem::status(folder, code);
+  auto fail = [&](const std::string& what) { return Error{ErrorCode::io, folder.string() + ": " + what}; };
+  if (!std::filesystem::exists(status)) return fail("no such folder");
+  if (!std::filesystem::is_directory(status))
+    return fail("is a file, expected the folder with config.json and model.safetensors");
+  if (!std::filesystem::exists(folder / "config.json", code)) return fail("found no config.json in this folder");
+  return {};
+}
+
+/// Hugging Face keeps what it does to pictures in a file of its own. There is no default: a network fed with pictures
+/// of another mean and deviation answers, and answers wrongly.
+Result<PreprocessConfig> read_preprocessor(const std::filesystem::path& folder, const VitConfig& config) {
+  auto path = folder / "preprocessor_config.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored))
+    return Error{ErrorCode::io, path.string() +
+                                    ": no such file; expected one with size, resample, image_mean, image_std "
+                                    "(transformers writes it: image_processor.save_pretrained(folder))"};
+  auto json = read_json_object(path);
+  if (!json) return json.error();
+  FirstError errors;
+  auto out = huggingface_preprocess(Fields(*json, path.string(), errors), config);
+  if (auto status = errors.status(); !status) return status.error();
+  return out;
+}
+
+/// config → tensors → network, for both formats.
+template <class Config>
+Result<NetworkSource> assemble(const std::filesystem::path& folder, Config config,
+                               NetworkSource (*by_names)(Config, TensorSet&)) {
+  auto files = Safetensors::open_folder(folder);
+  if (!files) return files.error();
+  FirstError errors;
+  TensorSet tensors(*files, errors);
+  NetworkSource out = by_names(std::move(config), tensors);
+  if (auto status = errors.status(); !status) return status.error();
+  out.files = files->files();
+  return out;
+}
+
+}  // namespace
+
+Result<NetworkSource> read_network(const std::filesystem::path& folder) try {
+  if (auto status = check_folder(folder); !status) return status.error();
+  auto path = folder / "config.json";
+  auto json = read_json_object(path);
+  if (!json) return json.error();
+  FirstError errors;
+  Fields fields(*json, path.string(), errors);
+
+  if (fields.has("model_type")) {
+    auto config = huggingface_config(fields);
+    if (auto status = errors.status(); !status) return status.error();
+    auto preprocess = read_preprocessor(folder, config.vit);
+    if (!preprocess) return preprocess.error();
+    config.vit.preprocess = *preprocess;
+    return assemble(folder, std::move(config), huggingface_network);
+  }
+  if (fields.has("architecture")) {
+    auto config = timm_config(fields);
+    if (auto status = errors.status(); !status) return status.error();
+    return assemble(folder, std::move(config), timm_network);
+  }
+  return Error{ErrorCode::unsupported, path.string() +
+                                           ": found neither \"model_type\" (Hugging Face: vit, deit) nor "
+                                           "\"architecture\" (timm: vit_*, deit_*)"};
+} catch (const std::bad_alloc&) {
+  return Error{ErrorCode::out_of_memory, folder.string() + ": no memory to read the network's description"};
+} catch (const std::exception& exception) {  // std::filesystem may throw; nothing else here should
+  return Error{ErrorCode::io, folder.string() + ": " + exception.what()};
+}
+
+}  // namespace vitrail

@@ -1,0 +1,230 @@
+// preprocessor_config.json (Hugging Face) and pretrained_cfg (timm) → PreprocessConfig. Whatever would change pixels in
+// a way that is not run is refused: an embedding of other pixels is a wrong answer that looks like a right one.
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "runtime/model/config.hpp"
+
+namespace vitrail {
+namespace {
+
+constexpr double largest_mean = 1e4, smallest_std = 1e-6, largest_std = 1e6;
+
+/// One number for all channels, or an array with one for each.
+std::array<double, 4> per_channel(const Fields& fields, std::string_view key, int channels, double min, double max,
+                                  std::optional<double> fallback) {
+  std::array<double, 4> out{};
+  const Json* value = fields.find(key);
+  auto fits = [&](const Json& n) { return n.is_number() && n.get<double>() >= min && n.get<double>() <= max; };
+  if (!value && fallback) {
+    out.fill(*fallback);
+  } else if (value && fits(*value)) {
+    out.fill(value->get<double>());
+  } else if (value && value->is_array() && value->size() == static_cast<std::size_t>(channels) &&
+             std::all_of(value->begin(), value->end(), fits)) {
+    for (std::size_t i = 0; i < value->size(); ++i) out[i] = (*value)[i].get<double>();
+  } else {
+    std::string range = min > 0 ? " greater than 0" : " from -10000 to 10000";
+    fields.fail(key, std::to_string(channels) + (channels == 1 ? " number" : " numbers") + range);
+  }
+  for (std::size_t i = static_cast<std::size_t>(channels); i < out.size(); ++i) out[i] = min > 0 ? 1 : 0;
+  return out;
+}
+
+struct Size {
+  int height = 0, width = 0;
+  bool shortest_edge = false;  ///< height is the length of the shorter side
+};
+
+/// An integer, {"height", "width"} or {"shortest_edge"}.
+Size read_size(const Fields& fields, std::string_view key, Size fallback, bool integer_is_shortest_edge) {
+  const Json* value = fields.find(key);
+  if (!value) return fallback;
+  if (!value->is_object()) {
+    int n = fields.integer(key, 1, limits::image);
+    return {n, n, integer_is_shortest_edge};
+  }
+  Fields size = fields.object(key);
+  std::vector<std::string> given;
+  for (const auto& name : size.keys())
+    if (size.has(name)) given.push_back(name);
+  if (given == std::vector<std::string>{"height", "width"})
+    return {size.integer("height", 1, limits::image), size.integer("width", 1, limits::image), false};
+  if (given == std::vector<std::string>{"shortest_edge"}) {
+    int n = size.integer("shortest_edge", 1, limits::image);
+    return {n, n, true};
+  }
+  fields.fail_file(fields.name(key) + ": found " +
+                       value->dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 100) +
+                       ", expected an integer, {height, width} or {shortest_edge}",
+                   ErrorCode::unsupported);
+  return fallback;
+}
+
+Resampling read_resample(const Fields& fields, Resampling fallback) {
+  constexpr const char* names[] = {"nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"};  // PIL's numbers
+  int code = fields.integer("resample", 0, 5, fallback == Resampling::bilinear ? 2 : 3);
+  if (code == 2) return Resampling::bilinear;
+  if (code != 3)
+    fields.fail_file(fields.name("resample") + ": found " + std::to_string(code) + " (" + names[code] +
+                         "), expected 2 (bilinear) or 3 (bicubic)",
+                     ErrorCode::unsupported);
+  return Resampling::bicubic;
+}
+
+/// What a transformers image processor does where its file says nothing.
+struct Defaults {
+  const char* name;  ///< of the class, without Fast, Pil, ImageProcessor, FeatureExtractor
+  Size size;
+  int crop;  ///< 0: no crop
+  Resampling resample;
+  bool integer_is_shortest_edge;
+};
+
+constexpr Defaults processors[] = {
+    {"ViT", {224, 224, false}, 0, Resampling::bilinear, false},
+    {"DeiT", {256, 256, false}, 224, Resampling::bicubic, false},
+    {"CLIP", {224, 224, true}, 224, Resampling::bicubic, true},
+    {"Bit", {224, 224, true}, 224, Resampling::bicubic, true},
+};
+
+const Defaults& processor_defaults(const Fields& fields, const VitConfig& config) {
+  const Defaults& of_family = processors[config.family == "deit" ? 1 : 0];
+  const char* key = fields.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
+  if (!fields.has(key)) return of_family;
+  std::string type = fields.text(key);
+  for (const Defaults& processor : processors)
+    for (auto suffix : {"ImageProcessor", "ImageProcessorFast", "ImageProcessorPil", "FeatureExtractor"})
+      if (type == processor.name + std::string(suffix)) return processor;
+  fields.fail(key,
+              "ViT, DeiT, CLIP or Bit followed by ImageProcessor (others prepare pictures in ways that are not run)",
+              ErrorCode::unsupported);
+  return of_family;
+}
+
+void check_keys(const Fields& fields) {
+  constexpr std::string_view used_or_harmless[] = {"image_processor_type",
+                                                   "feature_extractor_type",
+                                                   "processor_class",
+                                                   "do_resize",
+                                                   "size",
+                                                   "resample",
+                                                   "do_center_crop",
+                                                   "crop_size",
+                                                   "do_rescale",
+                                                   "do_normalize",
+                                                   "image_mean",
+                                                   "image_std",
+                                                   "rescale_factor",
+                                                   "do_convert_rgb",
+                                                   "data_format",
+                                                   "input_data_format",
+                                                   "return_tensors",
+                                                   "device",
+                                                   "default_to_square",
+                                                   "do_reduce_labels",
+                                                   "reduce_labels",
+                                                   "disable_grouping",
+                                                   "_valid_processor_keys"};
+  for (const std::string& key : fields.keys()) {
+    const Json* value = fields.find(key);
+    bool known = std::find(std::begin(used_or_harmless), std::end(used_or_harmless), key) != std::end(used_or_harmless);
+    if (known || !value || (value->is_boolean() && !value->get<bool>())) continue;  // `do_anything: false` does nothing
+    fields.fail(key, "nothing: it may change pixels in a way that is not run", ErrorCode::unsupported);
+  }
+}
+
+/// The pictures must leave with exactly the network's size.
+void check_final_size(const PreprocessConfig& out, const VitConfig& config, const Fields& fields) {
+  if (fields.errors().failed()) return;
+  auto text = [](int height, int width) { return std::to_string(height) + " × " + std::to_string(width); };
+  const char* key = out.center_crop ? "crop_size" : "size";
+  int height = out.center_crop ? out.crop_height : out.resize_height;
+  int width = out.center_crop ? out.crop_width : out.resize_width;
+  if (out.resize == PreprocessConfig::Resize::shortest_edge && !out.center_crop)
+    return fields.fail(key,
+                       "{height, width}, or a centre crop: the network's pictures are all " +
+                           text(config.image_height, config.image_width),
+                       ErrorCode::unsupported);
+  if (out.resize == PreprocessConfig::Resize::none && !out.center_crop)
+    return;  // only that size is accepted at run time
+  if (height != config.image_height || width != config.image_width)
+    fields.fail_file(fields.name(key) + ": found " + text(height, width) + ", expected " +
+                     text(config.image_height, config.image_width) + ", the network's image size");
+  else if (out.center_crop && out.resize != PreprocessConfig::Resize::none &&
+           (out.resize_height < out.crop_height || out.resize_width < out.crop_width))
+    fields.fail_file(fields.name("size") + ": found " + text(out.resize_height, out.resize_width) +
+                         ", expected at least the crop of " + text(out.crop_height, out.crop_width) +
+                         " (padding with black is not run)",
+                     ErrorCode::unsupported);
+}
+
+}  // namespace
+
+PreprocessConfig huggingface_preprocess(const Fields& fields, const VitConfig& config) {
+  PreprocessConfig out;
+  const Defaults& defaults = processor_defaults(fields, config);
+  check_keys(fields);
+  Size size = read_size(fields, "size", defaults.size,
+                        !fields.boolean("default_to_square", !defaults.integer_is_shortest_edge));
+  if (fields.boolean("do_resize", true)) {
+    out.resize = size.shortest_edge ? PreprocessConfig::Resize::shortest_edge : PreprocessConfig::Resize::exact;
+    out.resize_height = size.height;
+    out.resize_width = size.width;
+    out.resample = read_resample(fields, defaults.resample);
+  } else {
+    out.resize = PreprocessConfig::Resize::none;
+  }
+  out.center_crop = fields.boolean("do_center_crop", defaults.crop != 0);
+  if (out.center_crop) {
+    int crop = defaults.crop != 0 ? defaults.crop : size.height;
+    Size window = read_size(fields, "crop_size", {crop, crop, false}, false);
+    if (window.shortest_edge) fields.fail("crop_size", "an integer or {height, width}");
+    out.crop_height = window.height;
+    out.crop_width = window.width;
+    out.crop_offset = PreprocessConfig::CropOffset::floor;
+  }
+  out.rescale = fields.number("rescale_factor", 1e-6, 1e3, 1.0 / 255);
+  if (!fields.boolean("do_rescale", true)) out.rescale = 1;
+  if (fields.boolean("do_normalize", true)) {
+    std::optional<double> half;
+    // CLIP's and Bit's own defaults are three long numbers that every published file repeats.
+    if (!defaults.integer_is_shortest_edge) half = 0.5;
+    out.mean = per_channel(fields, "image_mean", config.channels, -largest_mean, largest_mean, half);
+    out.std = per_channel(fields, "image_std", config.channels, smallest_std, largest_std, half);
+  }
+  check_final_size(out, config, fields);
+  return out;
+}
+
+PreprocessConfig timm_resize(int size, double crop_pct, Resampling filter) {
+  PreprocessConfig out;
+  out.resize = PreprocessConfig::Resize::shortest_edge;
+  out.resize_height = out.resize_width = static_cast<int>(std::floor(size / crop_pct));
+  out.resample = filter;
+  out.center_crop = true;
+  out.crop_height = out.crop_width = size;
+  out.crop_offset = PreprocessConfig::CropOffset::half_even;
+  return out;
+}
+
+PreprocessConfig timm_preprocess(const Fields& fields, const VitConfig& config) {
+  if (config.image_height != config.image_width)  // timm resizes those by another rule, always bilinear
+    fields.fail("input_size", "a square picture", ErrorCode::unsupported);
+  if (fields.text("crop_mode", "center") != "center") fields.fail("crop_mode", "\"center\"", ErrorCode::unsupported);
+  if (fields.has("crop_border_pixels"))
+    fields.fail("crop_border_pixels", "nothing: this is not run", ErrorCode::unsupported);
+  std::string filter = fields.text("interpolation", "bicubic");
+  if (filter != "bilinear" && filter != "bicubic")
+    fields.fail("interpolation", "\"bilinear\" or \"bicubic\"", ErrorCode::unsupported);
+
+  double crop_pct = fields.number("crop_pct", 0.05, 1, 0.875);  // 0.875 is timm's DEFAULT_CROP_PCT
+  auto out =
+      timm_resize(config.image_height, crop_pct, filter == "bilinear" ? Resampling::bilinear : Resampling::bicubic);
+  out.mean = per_channel(fields, "mean", config.channels, -largest_mean, largest_mean, {});
+  out.std = per_channel(fields, "std", config.channels, smallest_std, largest_std, {});
+  return out;
+}
+
+}  // namespace vitrail
