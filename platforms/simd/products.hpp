@@ -2,6 +2,7 @@
 #pragma once
 
 #include "platforms/simd/math.hpp"
+#include "platforms/unroll.hpp"
 
 namespace vitrail::simd {
 
@@ -10,12 +11,15 @@ template <class A, int M>
 VITRAIL_INLINE void gemm_f32_block(const float* a, std::size_t lda, const float* b, int k, float* c, std::size_t ldc) {
   using V = F16<A>;
   V acc[M];
-  for (auto& x : acc) x = V::all(0.0f);
+  unroll<M>([&](auto m) __attribute__((always_inline)) { acc[m] = V::all(0.0f); });
   for (int i = 0; i < k; ++i) {
     const V column = V::load(b + static_cast<std::size_t>(i) * PackedF32::panel);
-    for (int m = 0; m < M; ++m) acc[m] = fma(V::all(a[m * lda + i]), column, acc[m]);
+    unroll<M>([&](auto m) __attribute__((always_inline)) {
+      acc[m] = fma(V::all(a[m * lda + i]), column, acc[m]);
+      unroll<V::parts>([&](auto p) __attribute__((always_inline)) { VITRAIL_IN_REGISTER(acc[m].part[p].data); });
+    });
   }
-  for (int m = 0; m < M; ++m) acc[m].store(c + m * ldc);
+  unroll<M>([&](auto m) __attribute__((always_inline)) { acc[m].store(c + m * ldc); });
 }
 
 /// The last rows, fewer than a full block.

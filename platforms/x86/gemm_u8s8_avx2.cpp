@@ -5,6 +5,7 @@
 #endif
 #include <immintrin.h>
 
+#include "platforms/unroll.hpp"
 #include "platforms/x86/x86.hpp"
 
 namespace vitrail::x86 {
@@ -39,23 +40,25 @@ void widen_strip(const std::int8_t* b, int k, std::int16_t* dst) {
 template <int M>
 void multiply(const std::int16_t* a, const std::int16_t* b, int k, bool first, std::int32_t* acc, std::size_t ldacc) {
   __m256i sum[M][2];
-  for (auto& s : sum) s[0] = s[1] = _mm256_setzero_si256();
+  unroll<M>([&](auto m) __attribute__((always_inline)) { sum[m][0] = sum[m][1] = _mm256_setzero_si256(); });
   for (int i = 0; i < k; i += 4, b += strip * 4) {
     const __m256i b0 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b));
     const __m256i b1 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b + 16));
-    for (int m = 0; m < M; ++m) {
+    unroll<M>([&](auto m) __attribute__((always_inline)) {
       const __m256i four = _mm256_set1_epi64x(*reinterpret_cast<const long long*>(a + m * k_block + i));
       sum[m][0] = _mm256_add_epi32(sum[m][0], _mm256_madd_epi16(four, b0));
       sum[m][1] = _mm256_add_epi32(sum[m][1], _mm256_madd_epi16(four, b1));
-    }
+      VITRAIL_IN_REGISTER(sum[m][0]);
+      VITRAIL_IN_REGISTER(sum[m][1]);
+    });
   }
-  for (int m = 0; m < M; ++m) {
+  unroll<M>([&](auto m) __attribute__((always_inline)) {
     // hadd gives columns 0 1 4 5 | 2 3 6 7
     __m256i y = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[m][0], sum[m][1]), 0b11'01'10'00);
     auto* dst = reinterpret_cast<__m256i*>(acc + m * ldacc);
     if (!first) y = _mm256_add_epi32(y, _mm256_load_si256(dst));
     _mm256_store_si256(dst, y);
-  }
+  });
 }
 
 template <int M>

@@ -4,6 +4,7 @@
 #endif
 #include <immintrin.h>
 
+#include "platforms/unroll.hpp"
 #include "platforms/x86/x86.hpp"
 
 namespace vitrail::x86 {
@@ -16,18 +17,19 @@ template <int M>
 void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
               std::size_t ldacc) {
   __m512i sum[M][4];
-  for (auto& s : sum)
-    for (auto& x : s) x = _mm512_setzero_si512();
+  unroll<4 * M>([&](auto i) __attribute__((always_inline)) { sum[i / 4][i % 4] = _mm512_setzero_si512(); });
   for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4) {
     __m512i column[4];
-    for (int j = 0; j < 4; ++j) column[j] = _mm512_load_si512(b + 64 * j);
-    for (int m = 0; m < M; ++m) {
+    unroll<4>([&](auto j) __attribute__((always_inline)) { column[j] = _mm512_load_si512(b + 64 * j); });
+    unroll<M>([&](auto m) __attribute__((always_inline)) {
       const __m512i four = _mm512_set1_epi32(*reinterpret_cast<const int*>(a + m * lda_bytes + i));
-      for (int j = 0; j < 4; ++j) sum[m][j] = _mm512_dpbusd_epi32(sum[m][j], four, column[j]);
-    }
+      unroll<4>([&](auto j) __attribute__((always_inline)) {
+        sum[m][j] = _mm512_dpbusd_epi32(sum[m][j], four, column[j]);
+        VITRAIL_IN_REGISTER(sum[m][j]);
+      });
+    });
   }
-  for (int m = 0; m < M; ++m)
-    for (int j = 0; j < 4; ++j) _mm512_store_si512(acc + m * ldacc + 16 * j, sum[m][j]);
+  unroll<4 * M>([&](auto i) __attribute__((always_inline)) { _mm512_store_si512(acc + i / 4 * ldacc + i % 4 * 16, sum[i / 4][i % 4]); });
 }
 
 template <int M>

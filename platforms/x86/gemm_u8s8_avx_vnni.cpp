@@ -4,6 +4,7 @@
 #endif
 #include <immintrin.h>
 
+#include "platforms/unroll.hpp"
 #include "platforms/x86/x86.hpp"
 
 namespace vitrail::x86 {
@@ -17,18 +18,22 @@ template <int M>
 void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
               std::size_t ldacc) {
   __m256i sum[M][2];
-  for (auto& s : sum) s[0] = s[1] = _mm256_setzero_si256();
+  unroll<M>([&](auto m) __attribute__((always_inline)) { sum[m][0] = sum[m][1] = _mm256_setzero_si256(); });
   for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4) {
     const __m256i b0 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b));
     const __m256i b1 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b + 32));
-    for (int m = 0; m < M; ++m) {
+    unroll<M>([&](auto m) __attribute__((always_inline)) {
       const __m256i four = _mm256_set1_epi32(*reinterpret_cast<const int*>(a + m * lda_bytes + i));
       sum[m][0] = _mm256_dpbusd_avx_epi32(sum[m][0], four, b0);
       sum[m][1] = _mm256_dpbusd_avx_epi32(sum[m][1], four, b1);
-    }
+      VITRAIL_IN_REGISTER(sum[m][0]);
+      VITRAIL_IN_REGISTER(sum[m][1]);
+    });
   }
-  for (int m = 0; m < M; ++m)
-    for (int j = 0; j < 2; ++j) _mm256_store_si256(reinterpret_cast<__m256i*>(acc + m * ldacc + 8 * j), sum[m][j]);
+  unroll<M>([&](auto m) __attribute__((always_inline)) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(acc + m * ldacc), sum[m][0]);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(acc + m * ldacc + 8), sum[m][1]);
+  });
 }
 
 template <int M>

@@ -1,0 +1,181 @@
+// Microbenchmarks of every kernel, on every class this CPU has: op/shape/platform. See bench/README.md for how to pin and read.
+#include <benchmark/benchmark.h>
+
+#include <string>
+#include <vector>
+
+#include "runtime/storage.hpp"
+#include "tests/support/platforms.hpp"
+#include "tests/support/random.hpp"
+#include "vitrail/patches.hpp"
+#include "vitrail/session.hpp"
+
+namespace {
+
+using namespace vitrail;
+using benchmark::Counter;
+using benchmark::State;
+using test::Random;
+
+constexpr int tokens = 197;  // ViT at 224 × 224, P = 16
+
+template <class T>
+struct Buffer {
+  explicit Buffer(std::size_t count) : memory(allocate_aligned(count * sizeof(T))), data(reinterpret_cast<T*>(memory.get())) {}
+  AlignedBytes memory;
+  T* data;
+};
+
+Buffer<float> floats(std::size_t count) {
+  Random random(1);
+  Buffer<float> b(count);
+  for (std::size_t i = 0; i < count; ++i) b.data[i] = random.uniform(-2, 2);
+  return b;
+}
+
+void rate(State& state, const char* name, double per_iteration) {
+  state.counters[name] = Counter(per_iteration * static_cast<double>(state.iterations()) * 1e-9, Counter::kIsRate);
+}
+
+void gemm_u8s8(State& state, const Kernels& kernels, int n, int k) {
+  Buffer<std::uint8_t> a(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)), scratch(Kernels::gemm_scratch_bytes);
+  Buffer<std::int8_t> b(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
+  Buffer<std::int32_t> acc(static_cast<std::size_t>(Kernels::max_tile_rows) * 128);
+  Random random(2);
+  for (int i = 0; i < tokens * k; ++i) a.data[i] = static_cast<std::uint8_t>(random.bits());
+  for (int i = 0; i < n * k; ++i) b.data[i] = static_cast<std::int8_t>(random.integer(-127, 127));
+  const int block = 42;
+  for (auto _ : state)
+    for (int n0 = 0; n0 < n; n0 += 128)
+      for (int m = 0; m < tokens; m += block)
+        kernels.gemm_u8s8({a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k), static_cast<std::size_t>(k),
+                           std::min(block, tokens - m), b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k), k,
+                           std::min(2, (n - n0) / 64), acc.data, 128, scratch.data});
+  rate(state, "GMAC/s", static_cast<double>(tokens) * n * k);
+}
+
+void gemm_f32(State& state, const Kernels& kernels, int n, int k) {
+  const auto a = floats(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)), b = floats(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
+  Buffer<float> c(48 * 128);
+  for (auto _ : state)
+    for (int n0 = 0; n0 < n; n0 += 128)
+      for (int m = 0; m < tokens; m += 42)
+        kernels.gemm_f32(a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k), static_cast<std::size_t>(k), std::min(42, tokens - m),
+                         b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k), k, std::min(128, n - n0) / 16, c.data, 128);
+  rate(state, "GMAC/s", static_cast<double>(tokens) * n * k);
+}
+
+void quantize_rows(State& state, const Kernels& kernels, int k) {
+  const auto width = static_cast<std::size_t>(k);
+  const auto x = floats(tokens * width);
+  Buffer<std::uint8_t> q(tokens * width);
+  std::vector<RowQuant> quant(tokens);
+  for (auto _ : state) kernels.quantize_rows(x.data, width, tokens, k, q.data, width, quant.data());
+  rate(state, "GB/s", 5.0 * tokens * k);
+}
+
+void layer_norm(State& state, const Kernels& kernels, int k) {
+  const auto width = static_cast<std::size_t>(k);
+  const auto x = floats(tokens * width), gamma = floats(width), beta = floats(width);
+  Buffer<float> y(tokens * width);
+  for (auto _ : state) kernels.layer_norm(x.data, width, tokens, k, gamma.data, beta.data, 1e-6f, y.data, width);
+  rate(state, "GB/s", 8.0 * tokens * k);
+}
+
+void softmax(State& state, const Kernels& kernels, int cols) {
+  const auto width = static_cast<std::size_t>(cols);
+  auto x = floats(width * width);
+  for (auto _ : state) kernels.softmax(x.data, width, cols, cols, 0.125f);
+  rate(state, "Gelem/s", static_cast<double>(width * width));
+}
+
+/// The epilogue of fc1: dequantise, bias, GELU.
+void gelu(State& state, const Kernels& kernels, int n) {
+  const auto width = static_cast<std::size_t>(n);
+  Buffer<std::int32_t> acc(48 * width), sums(width);
+  Random random(3);
+  for (std::size_t i = 0; i < 48 * width; ++i) acc.data[i] = random.integer(-300000, 300000);
+  const auto scale = floats(width), bias = floats(width);
+  Buffer<float> y(48 * width);
+  const std::vector<RowQuant> quant(48, {1e-5f, 128});
+  for (auto _ : state)
+    kernels.finish_s32(acc.data, width, 48, n, {quant.data(), scale.data, sums.data}, {bias.data, Activation::gelu_erf, nullptr, 0}, y.data,
+                       width);
+  rate(state, "Gelem/s", 48.0 * n);
+}
+
+void patchify_u8(State& state, int height, int width, int patch) {
+  const PatchGrid grid =
+      PatchGrid::make({.height = height, .width = width, .patch_height = patch, .patch_width = patch, .remainder = Remainder::crop}).value();
+  Random random(4);
+  const auto pixels = random.bytes(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3);
+  std::vector<std::uint8_t> patches(grid.size());
+  for (auto _ : state) {
+    patchify(grid, pixels.data(), width * 3, patches.data());
+    benchmark::ClobberMemory();
+  }
+  rate(state, "GB/s", static_cast<double>(grid.size()));
+}
+
+void copy_bytes(State& state, std::size_t bytes) {
+  Random random(4);
+  const auto src = random.bytes(bytes);
+  std::vector<std::uint8_t> dst(bytes);
+  for (auto _ : state) {
+    __builtin_memcpy(dst.data(), src.data(), bytes);
+    benchmark::ClobberMemory();
+  }
+  rate(state, "GB/s", static_cast<double>(bytes));
+}
+
+/// A whole network of one kind, from pixels to logits, on one thread.
+void encode(State& state, const std::string& architecture, const std::string& platform, DType dtype) {
+  setenv("VITRAIL_CPU", platform.c_str(), 1);
+  LoadOptions options;
+  options.dtype = dtype;
+  const Model model = Model::random(architecture, options).value();
+  Session session = model.session().value();
+  unsetenv("VITRAIL_CPU");
+  Image image(model.info().image_width, model.info().image_height, PixelFormat::rgb8);
+  for (auto _ : state)
+    if (!session.run(image)) state.SkipWithError("run failed");
+  rate(state, "GMAC/s", static_cast<double>(model.info().macs));
+}
+
+template <class... Args>
+void add(const std::string& name, Args... args) {
+  benchmark::RegisterBenchmark(name.c_str(), args...)->Unit(benchmark::kMicrosecond);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (const auto& p : test::platforms()) {
+    const auto shape = [](int m, int n, int k) { return std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + "/"; };
+    for (const int d : {192, 384, 768, 1024}) {  // Ti, S, B, L
+      for (const auto& [n, k] : {std::pair{3 * d, d}, {d, d}, {4 * d, d}, {d, 4 * d}}) {
+        add("gemm_u8s8/" + shape(tokens, n, k) + p.name, gemm_u8s8, p.kernels, n, k);
+        add("gemm_f32/" + shape(tokens, n, k) + p.name, gemm_f32, p.kernels, n, k);
+      }
+      const std::string rows = std::to_string(tokens) + "x" + std::to_string(d) + "/" + p.name;
+      add("quantize_rows/" + rows, quantize_rows, p.kernels, d);
+      add("layer_norm/" + rows, layer_norm, p.kernels, d);
+      add("gelu/48x" + std::to_string(4 * d) + "/" + p.name, gelu, p.kernels, 4 * d);
+    }
+    for (const int t : {197, 577, 1370}) add("softmax/" + std::to_string(t) + "x" + std::to_string(t) + "/" + p.name, softmax, p.kernels, t);
+    if (p.name != "reference")
+      for (const char* size : {"tiny", "small", "base"})
+        for (const auto dtype : {DType::int8, DType::f32})
+          add(std::string("encode_") + (dtype == DType::int8 ? "int8" : "f32") + "/vit_" + size + "_patch16_224/" + p.name, encode,
+              "vit_" + std::string(size) + "_patch16_224", p.name, dtype);
+  }
+  for (const auto& [h, w] : {std::pair{224, 224}, {1080, 1920}}) {
+    const std::string size = std::to_string(h) + "x" + std::to_string(w) + "x3";
+    for (const int patch : {8, 14, 16, 32}) add("patchify_u8/" + size + "_P" + std::to_string(patch) + "/best", patchify_u8, h, w, patch);
+    add("memcpy/" + size + "/libc", copy_bytes, static_cast<std::size_t>(h) * static_cast<std::size_t>(w) * 3);
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

@@ -1,0 +1,24 @@
+// Loops that the front end unrolls, so that arrays of sums become registers before the optimiser looks.
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+namespace vitrail {
+
+/// Calls f(std::integral_constant<int, i>) for i = 0 … N − 1.
+template <int N, class F>
+[[gnu::always_inline]] inline void unroll(F f) {
+  [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
+    (f(std::integral_constant<int, i>{}), ...);
+  }(std::make_integer_sequence<int, N>{});
+}
+
+/// Pins a sum to a register at this point of an unrolled loop: GCC would otherwise load all operands first and spill the sums.
+#if defined(__x86_64__)
+#define VITRAIL_IN_REGISTER(x) __asm__ volatile("" : "+v"(x))
+#else
+#define VITRAIL_IN_REGISTER(x) __asm__ volatile("" : "+w"(x))
+#endif
+
+}  // namespace vitrail
