@@ -9,8 +9,9 @@
 
 namespace vitrail::codec {
 
-/// Writes go to a file beside the target; commit() renames it onto the target. Without a commit the target stays as it was
-/// and the file beside it is removed. A target that exists and is no regular file (a pipe, a device) is written directly.
+/// Writes go to a file beside the target; commit() renames it onto the target. Without a commit the target stays as it
+/// was and the file beside it is removed. A target that exists and is no regular file (a pipe, a device) is written
+/// directly.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::filesystem::path& target);

@@ -1,5 +1,5 @@
-// JPEG through libjpeg-turbo. libjpeg reports errors by longjmp, so every function that calls it between setjmp and longjmp
-// holds plain data only; objects with destructors live in decode_jpeg(), which is never jumped over.
+// JPEG through libjpeg-turbo. libjpeg reports errors by longjmp, so every function that calls it between setjmp and
+// longjmp holds plain data only; objects with destructors live in decode_jpeg(), which is never jumped over.
 #include "codec.hpp"
 
 #ifdef VITRAIL_HAS_JPEG
@@ -31,16 +31,18 @@ Decoder& decoder_of(j_common_ptr info) { return *static_cast<Decoder*>(info->cli
   std::longjmp(decoder.escape, 1);
 }
 
-// libjpeg goes on after damage and fills the rest with grey. A grey half of a picture is a wrong answer, so it ends here;
-// warnings about anything but missing or damaged pixels are harmless.
+// libjpeg goes on after damage and fills the rest with grey. A grey half of a picture is a wrong answer, so it ends
+// here; warnings about anything but missing or damaged pixels are harmless.
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;
   switch (info->err->msg_code) {
     case JWRN_JPEG_EOF:
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
-    case JWRN_MUST_RESYNC: fail(info);
-    default: break;
+    case JWRN_MUST_RESYNC:
+      fail(info);
+    default:
+      break;
   }
 }
 
@@ -67,8 +69,8 @@ bool read_header(Decoder& decoder, const unsigned char* data, unsigned long size
   return true;
 }
 
-// 255 · (1 − c)(1 − k) in Pillow's arithmetic, for inverted samples (255 means no ink), as Adobe writes them and as Pillow
-// takes every CMYK JPEG to be.
+// 255 · (1 − c)(1 − k) in Pillow's arithmetic, for inverted samples (255 means no ink), as Adobe writes them and as
+// Pillow takes every CMYK JPEG to be.
 inline std::uint8_t without_ink(int inverted, int inverted_black) {
   const int ink = 255 - inverted;
   const int product = ink * inverted_black + 128;
@@ -108,8 +110,12 @@ Result<Image> decode_jpeg(Bytes file) {
   if (const Status size = check_size(info.image_width, info.image_height); !size) return size.error();
   switch (info.num_components) {
     case 1:
-    case 3: info.out_color_space = JCS_RGB; break;
-    case 4: info.out_color_space = JCS_CMYK; break;
+    case 3:
+      info.out_color_space = JCS_RGB;
+      break;
+    case 4:
+      info.out_color_space = JCS_CMYK;
+      break;
     default:
       return Error{ErrorCode::unsupported,
                    "JPEG with " + std::to_string(info.num_components) + " components; 1, 3 or 4 are read"};

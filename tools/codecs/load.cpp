@@ -17,7 +17,8 @@ Status check_size(std::uint64_t width, std::uint64_t height) {
   const std::string found = std::to_string(width) + " x " + std::to_string(height) + " pixels";
   if (width == 0 || height == 0) return Error{ErrorCode::bad_file, "the picture is empty: " + found};
   if (width > kMaxSide || height > kMaxSide || width * height > kMaxPixels)
-    return Error{ErrorCode::unsupported, "the picture is too large: " + found + "; at most 32768 a side and 2^28 in all"};
+    return Error{ErrorCode::unsupported,
+                 "the picture is too large: " + found + "; at most 32768 a side and 2^28 in all"};
   return {};
 }
 
@@ -31,7 +32,8 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
   // In blocks until the end, not by the size asked beforehand: pipes have none.
   constexpr std::size_t kBlock = std::size_t{1} << 20;
   std::vector<std::uint8_t> bytes;
-  if (const auto size = std::filesystem::file_size(path, ignored); !ignored && size <= max_bytes) bytes.reserve(size + 1);
+  if (const auto size = std::filesystem::file_size(path, ignored); !ignored && size <= max_bytes)
+    bytes.reserve(size + 1);
   for (std::size_t got = 1; got > 0;) {
     const std::size_t used = bytes.size();
     bytes.resize(std::max(std::min(bytes.capacity(), used + kBlock), used + 4096));
@@ -75,7 +77,8 @@ Result<Image> decode(Bytes file, bool apply_exif) {
 }  // namespace
 }  // namespace codec
 
-Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view name, const LoadImageOptions& options) try {
+Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view name,
+                         const LoadImageOptions& options) try {
   Result<Image> image = codec::decode(bytes, options.apply_exif);
   if (image) return image;
   return Error{image.error().code, std::string(name) + ": " + image.error().message};

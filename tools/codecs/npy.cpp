@@ -46,7 +46,10 @@ Status parse_shape(std::string_view tuple, Header& header) {
   const std::size_t end = tuple.find(')');
   if (!tuple.starts_with('(') || end == tuple.npos) return damaged("its shape is not a tuple");
   for (std::size_t at = 1; at < end;) {
-    if (tuple[at] == ' ' || tuple[at] == ',') { ++at; continue; }
+    if (tuple[at] == ' ' || tuple[at] == ',') {
+      ++at;
+      continue;
+    }
     std::uint64_t length = 0;
     const auto [stop, error] = std::from_chars(tuple.data() + at, tuple.data() + end, length);
     if (error != std::errc() || header.shape.size() == kMaxDimensions) return damaged("its shape cannot be read");
@@ -100,9 +103,10 @@ Status save(const std::filesystem::path& path, std::span<const std::size_t> shap
   std::size_t expected = 1;
   for (const std::size_t length : shape) expected *= length;
   if (expected != elements)
-    return Error{ErrorCode::invalid_argument, path.string() + ": " + std::to_string(elements) +
-                                                  " elements do not fill the shape " + to_text(shape)};
-  std::string dict = std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': " + to_text(shape) + ", }";
+    return Error{ErrorCode::invalid_argument,
+                 path.string() + ": " + std::to_string(elements) + " elements do not fill the shape " + to_text(shape)};
+  std::string dict =
+      std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': " + to_text(shape) + ", }";
   dict.append(63 - (kMagic.size() + 4 + dict.size()) % 64, ' ');  // the elements start at a multiple of 64 bytes
   dict += '\n';
   std::string head(kMagic);

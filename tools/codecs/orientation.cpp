@@ -1,5 +1,5 @@
-// Which way up a picture is: the EXIF orientation inside JPEG and PNG, and turning the pixels upright. Files are hostile
-// here: every read is checked against the end of the data.
+// Which way up a picture is: the EXIF orientation inside JPEG and PNG, and turning the pixels upright. Files are
+// hostile here: every read is checked against the end of the data.
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -65,9 +65,12 @@ std::optional<int> xmp_orientation(std::string_view xmp) {
   constexpr std::string_view key = "tiff:Orientation";
   for (std::size_t at = xmp.find(key); at != xmp.npos; at = xmp.find(key, at + 1)) {
     std::string_view rest = xmp.substr(at + key.size());
-    if (rest.starts_with("=\"")) rest.remove_prefix(2);
-    else if (rest.starts_with(">")) rest.remove_prefix(1);
-    else continue;
+    if (rest.starts_with("=\""))
+      rest.remove_prefix(2);
+    else if (rest.starts_with(">"))
+      rest.remove_prefix(1);
+    else
+      continue;
     if (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') return rest[0] >= '1' && rest[0] <= '8' ? rest[0] - '0' : 1;
   }
   return std::nullopt;
@@ -79,7 +82,10 @@ int jpeg_orientation(Bytes file) {
   std::vector<std::uint8_t> exif;  // long EXIF is spread over several segments
   std::string_view xmp;
   for (std::size_t at = 2; at + 4 <= file.size();) {
-    if (file[at] != 0xff) { ++at; continue; }
+    if (file[at] != 0xff) {
+      ++at;
+      continue;
+    }
     const int marker = file[at + 1];
     if (marker == 0xda || marker == 0xd9) break;  // the pixels begin, or the end
     if (marker == 0xff || marker == 0 || marker == 1 || (marker >= 0xd0 && marker <= 0xd8)) {

@@ -1,5 +1,5 @@
-// PNG through libpng's low-level interface. libpng reports errors by longjmp, so the functions that call it between setjmp
-// and longjmp hold plain data only; objects with destructors live in decode_png(), which is never jumped over.
+// PNG through libpng's low-level interface. libpng reports errors by longjmp, so the functions that call it between
+// setjmp and longjmp hold plain data only; objects with destructors live in decode_png(), which is never jumped over.
 #include "codec.hpp"
 
 #ifdef VITRAIL_HAS_PNG
@@ -46,7 +46,8 @@ bool read_header(Decoder& d) {
   d.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d, fail, [](png_structp, png_const_charp) {});
   if (d.png != nullptr) d.info = png_create_info_struct(d.png);
   if (d.info == nullptr) {
-    std::snprintf(d.message, sizeof d.message, "libpng cannot start: out of memory or another version than at build time");
+    std::snprintf(d.message, sizeof d.message,
+                  "libpng cannot start: out of memory or another version than at build time");
     return false;
   }
   png_set_read_fn(d.png, &d, read_bytes);
@@ -61,7 +62,8 @@ bool read_header(Decoder& d) {
   return true;
 }
 
-// Asks libpng for one byte per sample, whole bytes per pixel; 16-bit grey stays 16 bit because it is clipped, not shifted.
+// Asks libpng for one byte per sample, whole bytes per pixel; 16-bit grey stays 16 bit because it is clipped, not
+// shifted.
 bool start_pixels(Decoder& d) {
   if (setjmp(d.escape)) return false;
   if (d.depth < 8 && d.color == PNG_COLOR_TYPE_GRAY) png_set_expand_gray_1_2_4_to_8(d.png);
@@ -98,7 +100,8 @@ void to_rgb(const Decoder& d, const std::uint8_t* src, std::uint8_t* dst) {
     case PNG_COLOR_TYPE_RGB_ALPHA:
       for (int x = 0; x < width; ++x) std::memcpy(dst + 3 * x, src + 4 * x, 3);
       return;
-    default: std::memcpy(dst, src, static_cast<std::size_t>(width) * 3);
+    default:
+      std::memcpy(dst, src, static_cast<std::size_t>(width) * 3);
   }
 }
 

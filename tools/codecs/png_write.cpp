@@ -27,10 +27,13 @@ struct Encoder {
 
 int color_type(PixelFormat format) {
   switch (format) {
-    case PixelFormat::gray8: return PNG_COLOR_TYPE_GRAY;
+    case PixelFormat::gray8:
+      return PNG_COLOR_TYPE_GRAY;
     case PixelFormat::rgba8:
-    case PixelFormat::bgra8: return PNG_COLOR_TYPE_RGB_ALPHA;
-    default: return PNG_COLOR_TYPE_RGB;
+    case PixelFormat::bgra8:
+      return PNG_COLOR_TYPE_RGB_ALPHA;
+    default:
+      return PNG_COLOR_TYPE_RGB;
   }
 }
 
@@ -39,7 +42,8 @@ bool encode(Encoder& e, const ImageView& image, std::FILE* file) {
   e.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &e, fail, [](png_structp, png_const_charp) {});
   if (e.png != nullptr) e.info = png_create_info_struct(e.png);
   if (e.info == nullptr) {
-    std::snprintf(e.message, sizeof e.message, "libpng cannot start: out of memory or another version than at build time");
+    std::snprintf(e.message, sizeof e.message,
+                  "libpng cannot start: out of memory or another version than at build time");
     return false;
   }
   png_init_io(e.png, file);

@@ -12,7 +12,8 @@ bool is_space(std::uint8_t byte) { return byte == ' ' || (byte >= '\t' && byte <
 // The next number of the header; blanks and # comments before it are skipped. −1 when there is none below 10^7.
 std::int64_t next_number(Bytes file, std::size_t& at) {
   for (; at < file.size() && (is_space(file[at]) || file[at] == '#'); ++at) {
-    if (file[at] == '#') while (at + 1 < file.size() && file[at] != '\n' && file[at] != '\r') ++at;
+    if (file[at] == '#')
+      while (at + 1 < file.size() && file[at] != '\n' && file[at] != '\r') ++at;
   }
   std::int64_t value = 0;
   const std::size_t start = at;
@@ -34,14 +35,15 @@ Result<Image> decode_pnm(Bytes file) {
   if (const Status size = check_size(static_cast<std::uint64_t>(width), static_cast<std::uint64_t>(height)); !size)
     return size.error();
   if (maximum < 1 || maximum > 255)
-    return Error{ErrorCode::unsupported, "PNM whose largest sample is " + std::to_string(maximum) + "; 1 … 255 are read"};
+    return Error{ErrorCode::unsupported,
+                 "PNM whose largest sample is " + std::to_string(maximum) + "; 1 … 255 are read"};
 
   const auto samples = static_cast<std::size_t>(width) * static_cast<std::size_t>(channels);
   const std::size_t expected = samples * static_cast<std::size_t>(height);
   const std::size_t found = at < file.size() ? file.size() - at - 1 : 0;  // one blank ends the header
   if (found < expected)
-    return Error{ErrorCode::bad_file, "damaged PNM: " + std::to_string(found) + " bytes of pixels, expected " +
-                                          std::to_string(expected)};
+    return Error{ErrorCode::bad_file,
+                 "damaged PNM: " + std::to_string(found) + " bytes of pixels, expected " + std::to_string(expected)};
   if (!is_space(file[at])) return Error{ErrorCode::bad_file, "damaged PNM: no blank between header and pixels"};
 
   std::uint8_t scaled[256];
@@ -51,9 +53,12 @@ Result<Image> decode_pnm(Bytes file) {
   const std::uint8_t* src = file.data() + at + 1;
   for (int y = 0; y < image.height(); ++y, src += samples) {
     std::uint8_t* dst = image.row(y);
-    if (channels == 1) gray_to_rgb(src, dst, image.width());
-    else std::memcpy(dst, src, samples);
-    if (maximum != 255) for (std::size_t i = 0; i < image.row_bytes(); ++i) dst[i] = scaled[dst[i]];
+    if (channels == 1)
+      gray_to_rgb(src, dst, image.width());
+    else
+      std::memcpy(dst, src, samples);
+    if (maximum != 255)
+      for (std::size_t i = 0; i < image.row_bytes(); ++i) dst[i] = scaled[dst[i]];
   }
   return image;
 }
