@@ -1,0 +1,46 @@
+// What the codecs share. Each decoder turns the bytes of a whole file into an Image; its messages do not name the file,
+// load_image() puts the name in front.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vitrail/error.hpp"
+#include "vitrail/image.hpp"
+
+namespace vitrail::codec {
+
+using Bytes = std::span<const std::uint8_t>;
+
+// A picture above these is taken for a decompression bomb and refused before its pixels are allocated.
+constexpr std::uint64_t kMaxSide = 32768;
+constexpr std::uint64_t kMaxPixels = std::uint64_t{1} << 28;
+
+/// Refuses empty and oversized pictures.
+Status check_size(std::uint64_t width, std::uint64_t height);
+
+/// A whole file, at most `max_bytes` long. Messages name the file.
+Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+Result<Image> decode_jpeg(Bytes file);
+Result<Image> decode_png(Bytes file);
+Result<Image> decode_pnm(Bytes file);
+Result<Image> decode_npy(Bytes file);
+
+/// The EXIF orientation, 1 … 8, of a JPEG or PNG file; 1 where there is none or it makes no sense. Falls back on XMP's
+/// tiff:Orientation as Pillow does.
+int jpeg_orientation(Bytes file);
+int png_orientation(Bytes file);
+
+/// The picture turned upright: undoes EXIF orientation 2 … 8; 1 returns it as it is.
+Image turn_upright(Image image, int orientation);
+
+/// Grey samples → rgb8.
+inline void gray_to_rgb(const std::uint8_t* src, std::uint8_t* dst, int pixels) noexcept {
+  for (int x = 0; x < pixels; ++x, dst += 3) dst[0] = dst[1] = dst[2] = src[x];
+}
+
+}  // namespace vitrail::codec

@@ -1,0 +1,60 @@
+// Picture files ↔ pixels. A library of its own: an application that feeds camera frames does not link it.
+//
+//   load_image   JPEG, PNG, PNM (P5, P6) and .npy → Image, the bytes Pillow gives
+//   save_png     Image → PNG
+//   save_npy     numbers → NumPy's .npy; load_npy_u8 is the way back for bytes
+//
+// Everything here is safe to call from many threads at once. Damaged files give an Error, never undefined behaviour.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "vitrail/error.hpp"
+#include "vitrail/image.hpp"
+
+namespace vitrail {
+
+struct LoadImageOptions {
+  bool apply_exif = true;  ///< turn the picture as its EXIF orientation says (Pillow's ImageOps.exif_transpose)
+};
+
+/// Reads a picture; the format is told by the file's first bytes, not by its name.
+///  * JPEG, PNG, PNM → rgb8, byte for byte what Pillow's `Image.open(file).convert("RGB")` gives: alpha is dropped
+///  without
+///    blending, gamma and colour profiles are ignored, 16-bit grey is clipped at 255 and 16-bit colour keeps its high
+///    byte.
+///  * .npy of u8 [height, width] or [height, width, 1 | 3 | 4] → gray8, rgb8 or rgba8, as it is.
+/// At most 32768 pixels a side and 2^28 pixels. A truncated or damaged file is refused, also where libjpeg would only
+/// warn.
+Result<Image> load_image(const std::filesystem::path& path, const LoadImageOptions& options = {});
+
+/// The same from memory; `name` is what error messages call it.
+Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view name,
+                         const LoadImageOptions& options = {});
+
+// The writers below write beside the target and rename at the end: a reader never sees half a file, and a failure
+// leaves what was there before. A target that is not a regular file (a pipe, a device) is written directly.
+
+/// @param image  any format; gray8 is written as grey, rgba8 and bgra8 with their alpha
+Status save_png(const ImageView& image, const std::filesystem::path& path);
+
+/// An array as `numpy.save` writes it, in C order. `data` has as many elements as the product of `shape`.
+Status save_npy(const std::filesystem::path& path, std::span<const std::size_t> shape, std::span<const float> data);
+Status save_npy(const std::filesystem::path& path, std::span<const std::size_t> shape,
+                std::span<const std::uint8_t> data);
+
+/// A u8 array in C order.
+struct NpyArray {
+  std::vector<std::size_t> shape;
+  std::vector<std::uint8_t> data;
+};
+
+/// Reads a .npy of bytes (descr `|u1`) in C order, at most 2^30 of them.
+Result<NpyArray> load_npy_u8(const std::filesystem::path& path);
+
+}  // namespace vitrail

@@ -1,0 +1,211 @@
+// vitrail bench: how long one run of a network takes here. Pictures have the network's size already, so that only the
+// network is measured. With --dtype both, int8 and f32 take turns in one run: a machine that gets slower slows both.
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "commands.hpp"
+#include "inputs.hpp"
+#include "machine.hpp"
+
+namespace vitrail::cli {
+namespace {
+
+struct Options {
+  std::string architecture = "vit_base_patch16_224", folder, dtype = "both";
+  int threads = 1, batch = 1, runs = 0;
+  double seconds = 3;
+  bool json = false;
+};
+
+// Noise: flat pictures would make the numbers in the network unusually tame.
+Image noise(int width, int height, int channels) {
+  Image image(width, height, channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8);
+  std::uint32_t state = 1;
+  for (int y = 0; y < height; ++y) {
+    for (std::size_t i = 0; i < image.row_bytes(); ++i) {
+      state = state * 1664525u + 1013904223u;
+      image.row(y)[i] = static_cast<std::uint8_t>(state >> 24);
+    }
+  }
+  return image;
+}
+
+/// One network in one arithmetic, and how long its runs took.
+class Contender {
+ public:
+  static Result<Contender> make(const Options& options, DType dtype) {
+    const auto model = options.folder.empty() ? random_model(options.architecture, dtype, options.threads)
+                                              : load_model(options.folder, dtype, options.threads);
+    if (!model) return model.error();
+    auto session = model->session({.threads = options.threads, .max_batch = options.batch});
+    if (!session) return session.error();
+    return Contender(model->info(), *std::move(session), options.batch);
+  }
+
+  Status run(bool counted) {
+    const std::vector<ImageView> batch(static_cast<std::size_t>(batch_), picture_.view());
+    const auto start = std::chrono::steady_clock::now();
+    const auto output = session_.run(batch);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    if (!output) return output.error();
+    if (counted) times_ms_.push_back(took.count());
+    return {};
+  }
+
+  void finish() { std::sort(times_ms_.begin(), times_ms_.end()); }
+
+  const ModelInfo& info() const { return info_; }
+  std::string kernels() const { return session_.describe(); }
+  std::size_t runs() const { return times_ms_.size(); }
+  double min_ms() const { return times_ms_.front(); }
+  double median_ms() const { return (times_ms_[(runs() - 1) / 2] + times_ms_[runs() / 2]) / 2; }
+  double p99_ms() const { return times_ms_[(runs() * 99 + 99) / 100 - 1]; }  // nearest rank
+  double gmacs_per_s() const { return static_cast<double>(info_.macs) * batch_ / median_ms() / 1e6; }
+
+ private:
+  Contender(const ModelInfo& info, Session session, int batch)
+      : info_(info),
+        session_(std::move(session)),
+        picture_(noise(info.image_width, info.image_height, info.channels)),
+        batch_(batch) {}
+
+  ModelInfo info_;
+  Session session_;
+  Image picture_;
+  int batch_;
+  std::vector<double> times_ms_;  // per run of a whole batch
+};
+
+Status measure(std::vector<Contender>& contenders, const Options& options) {
+  using Clock = std::chrono::steady_clock;
+  Progress progress("measuring");
+  // Twice each: pages are touched, caches filled, clocks raised.
+  for (int i = 0; i < 2; ++i) {
+    for (Contender& contender : contenders) {
+      if (const Status good = contender.run(false); !good) return good;
+    }
+  }
+  const auto start = Clock::now();
+  for (int round = 0;; ++round) {
+    const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+    const double fraction = options.runs > 0 ? static_cast<double>(round) / options.runs : elapsed / options.seconds;
+    if (fraction >= 1 && round > 0) break;
+    progress.update(fraction, std::to_string(round) + " runs");
+    for (Contender& contender : contenders) {
+      if (const Status good = contender.run(true); !good) return good;
+    }
+  }
+  for (Contender& contender : contenders) contender.finish();
+  return {};
+}
+
+nlohmann::ordered_json to_json(const Contender& c, const Options& options) {
+  const auto peak = peak_gmacs_per_s(c.info().dtype, options.threads);
+  nlohmann::ordered_json json{
+      {options.folder.empty() ? "arch" : "model", options.folder.empty() ? options.architecture : options.folder},
+      {"dtype", name_of(c.info().dtype)},
+      {"threads", options.threads},
+      {"batch", options.batch},
+      {"runs", c.runs()},
+      {"median_ms", rounded(c.median_ms(), 3)},
+      {"min_ms", rounded(c.min_ms(), 3)},
+      {"p99_ms", rounded(c.p99_ms(), 3)},
+      {"macs", c.info().macs},
+      {"gmacs_per_s", rounded(c.gmacs_per_s(), 2)},
+      {"peak_gmacs_per_s", nullptr},
+      {"of_peak", nullptr}};
+  if (peak) {
+    json["peak_gmacs_per_s"] = rounded(*peak, 2);
+    json["of_peak"] = rounded(c.gmacs_per_s() / *peak, 4);
+  }
+  json["kernels"] = lines_of(c.kernels());
+  json["cpu"] = cpu_name();
+  return json;
+}
+
+void print_table(const std::vector<Contender>& contenders, const Options& options) {
+  std::printf("%s, %d thread%s, batch %d, %s\n\n",
+              (options.folder.empty() ? options.architecture : options.folder).c_str(), options.threads,
+              options.threads == 1 ? "" : "s", options.batch, cpu_name().c_str());
+  using enum Table::Align;
+  Table table({left, right, right, right, right, right, right});
+  table.add({"", "median", "min", "p99", "GMAC/s", "of peak", "runs"});
+  for (const Contender& c : contenders) {
+    const auto peak = peak_gmacs_per_s(c.info().dtype, options.threads);
+    table.add({name_of(c.info().dtype), decimal(c.median_ms(), 2) + " ms", decimal(c.min_ms(), 2) + " ms",
+               decimal(c.p99_ms(), 2) + " ms", decimal(c.gmacs_per_s(), 1),
+               peak ? decimal(c.gmacs_per_s() / *peak * 100, 1) + " %" : "-", std::to_string(c.runs())});
+  }
+  table.print();
+  if (contenders.size() == 2) {
+    std::printf("\nint8 is %.2f times as fast as f32\n", contenders[1].median_ms() / contenders[0].median_ms());
+  }
+  std::printf("\n");
+  for (const Contender& c : contenders) {
+    for (const std::string& line : lines_of(c.kernels()))
+      std::printf("%s: %s\n", name_of(c.info().dtype), line.c_str());
+  }
+}
+
+Status run(const Options& options) {
+  std::vector<Contender> contenders;
+  for (const DType dtype : {DType::int8, DType::f32}) {
+    if (options.dtype != "both" && options.dtype != name_of(dtype)) continue;
+    auto contender = Contender::make(options, dtype);
+    if (!contender) return contender.error();
+    contenders.push_back(*std::move(contender));
+  }
+  if (const Status good = measure(contenders, options); !good) return good;
+  if (!options.json) return print_table(contenders, options), Status();
+  for (std::size_t i = 0; i < contenders.size(); ++i) {
+    auto json = to_json(contenders[i], options);
+    if (i == 0 && contenders.size() == 2) {
+      json["f32_median_ms"] = rounded(contenders[1].median_ms(), 3);
+      json["speedup_over_f32"] = rounded(contenders[1].median_ms() / contenders[0].median_ms(), 3);
+    }
+    print_json(json);
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("bench", "Measure how fast a network runs here");
+  CLI::Option* architecture =
+      command->add_option("--arch", options->architecture, "timm architecture, with random weights")
+          ->type_name("NAME")
+          ->capture_default_str();
+  command->add_option("-m,--model", options->folder, "Folder of a model")->type_name("MODEL")->excludes(architecture);
+  add_threads(*command, options->threads);
+  command->add_option("--batch", options->batch, "Pictures per run")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("B")
+      ->capture_default_str();
+  command->add_option("--dtype", options->dtype, "int8, f32, or both in turns")
+      ->check(CLI::IsMember({"int8", "f32", "both"}))
+      ->type_name("TYPE")
+      ->capture_default_str();
+  CLI::Option* seconds = command->add_option("--seconds", options->seconds, "How long to measure")
+                             ->check(CLI::Range(0.0, 3600.0))
+                             ->type_name("S")
+                             ->capture_default_str();
+  command->add_option("--runs", options->runs, "How many runs to measure, instead of --seconds")
+      ->check(CLI::Range(1, 1'000'000))
+      ->type_name("N")
+      ->excludes(seconds);
+  command->add_flag(
+      "--json", options->json,
+      "One JSON object per arithmetic and line; the first also has f32_median_ms and speedup_over_f32 when "
+      "both are measured");
+  command->callback([options, &exit_code] {
+    const Status good = run(*options);
+    if (!good) report(good.error());
+    exit_code = good ? kSuccess : kFailure;
+  });
+}
+
+}  // namespace vitrail::cli

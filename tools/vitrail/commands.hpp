@@ -1,0 +1,14 @@
+// The commands of the program. Each adds itself to the parser and, when chosen, leaves its exit code behind.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace vitrail::cli {
+
+void add_classify(CLI::App& app, int& exit_code);
+void add_embed(CLI::App& app, int& exit_code);
+void add_patches(CLI::App& app, int& exit_code);
+void add_info(CLI::App& app, int& exit_code);
+void add_bench(CLI::App& app, int& exit_code);
+
+}  // namespace vitrail::cli

@@ -1,0 +1,159 @@
+#include "inputs.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "vitrail/codecs.hpp"
+
+namespace vitrail::cli {
+namespace fs = std::filesystem;
+namespace {
+
+int available_cpus() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
+  return std::clamp(CPU_COUNT(&cpus), 1, 256);
+}
+
+bool is_picture(const fs::path& path) {
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  static constexpr std::string_view kKnown[] = {".jpg", ".jpeg", ".png", ".npy", ".ppm", ".pgm"};
+  return std::find(std::begin(kKnown), std::end(kKnown), extension) != std::end(kKnown);
+}
+
+LoadOptions load_options(DType dtype, int threads, Progress& progress) {
+  LoadOptions options;
+  options.dtype = dtype;
+  options.threads = threads;
+  options.progress = [&progress](std::uint64_t done, std::uint64_t total) {
+    const double fraction = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 1;
+    progress.update(fraction, bytes_text(done) + " / " + bytes_text(total));
+  };
+  return options;
+}
+
+}  // namespace
+
+void PictureOptions::add_to(CLI::App& command) {
+  command.add_option("-i,--image", inputs, "Pictures: files (JPEG, PNG, PPM/PGM, .npy of u8 HxWxC) or folders of them")
+      ->required()
+      ->type_name("IMAGE");
+  command.add_flag("--no-exif", no_exif, "Do not turn pictures as their EXIF orientation says");
+}
+
+void ModelOptions::add_to(CLI::App& command) {
+  command.add_option("-m,--model", folder, "Folder with config.json and model.safetensors (Hugging Face or timm)")
+      ->required()
+      ->type_name("MODEL");
+  add_threads(command, threads);
+  command.add_option("--dtype", dtype, "Arithmetic of the matrix products: int8 or f32")
+      ->check(CLI::IsMember({"int8", "f32"}))
+      ->type_name("TYPE")
+      ->capture_default_str();
+}
+
+void add_threads(CLI::App& command, int& threads) {
+  threads = available_cpus();
+  const auto in_range = [](const std::string& text) -> std::string {
+    int value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool good = error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= 256;
+    return good ? std::string() : text + " threads, expected 1…256";
+  };
+  command.add_option("-t,--threads", threads, "Worker threads, 1…256; the answer does not depend on it")
+      ->check(CLI::Validator(in_range, ""))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+DType dtype_from(std::string_view name) { return name == "f32" ? DType::f32 : DType::int8; }
+
+const char* name_of(DType dtype) { return dtype == DType::f32 ? "f32" : "int8"; }
+
+Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& inputs) {
+  std::vector<std::string> pictures;
+  for (const std::string& input : inputs) {
+    std::error_code error;
+    if (!fs::is_directory(input, error)) {
+      pictures.push_back(input);  // one that is not there fails like any picture that cannot be read
+      continue;
+    }
+    std::vector<std::string> inside;
+    for (auto entry = fs::directory_iterator(input, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+      if (is_picture(entry->path()) && !entry->is_directory(error)) inside.push_back(entry->path().string());
+    }
+    if (error) return Error{ErrorCode::io, input + ": cannot be listed: " + error.message()};
+    if (inside.empty())
+      return Error{ErrorCode::io, input + ": holds no pictures (.jpg, .jpeg, .png, .npy, .ppm, .pgm)"};
+    std::sort(inside.begin(), inside.end());
+    pictures.insert(pictures.end(), inside.begin(), inside.end());
+  }
+  return pictures;
+}
+
+Status check_output(const std::string& path) {
+  if (path.empty()) return {};
+  const fs::path folder = fs::path(path).parent_path();
+  std::error_code ignored;
+  if (folder.empty() || fs::is_directory(folder, ignored)) return {};
+  return Error{ErrorCode::io, path + ": cannot be written: there is no folder " + folder.string()};
+}
+
+Result<Model> load_model(const std::string& folder, DType dtype, int threads) {
+  Progress progress("loading");
+  return Model::load(folder, load_options(dtype, threads, progress));
+}
+
+Result<Model> random_model(const std::string& architecture, DType dtype, int threads) {
+  Progress progress("making weights");
+  return Model::random(architecture, load_options(dtype, threads, progress));
+}
+
+std::size_t for_each_picture(const std::vector<std::string>& pictures, const PictureOptions& options, Session& session,
+                             bool json, const std::function<Status(const Seen&)>& on_picture) {
+  Progress progress("pictures");
+  std::size_t failures = 0;
+  const auto failed = [&](const std::string& path, std::string message) {
+    ++failures;
+    progress.clear();
+    if (message.find(path) == message.npos) message = path + ": " + message;
+    report(message);
+    if (json) print_json({{"image", path}, {"error", message}});
+  };
+
+  LoadImageOptions decoding;
+  decoding.apply_exif = !options.no_exif;
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    if (pictures.size() > 1) {
+      progress.update(static_cast<double>(i) / static_cast<double>(pictures.size()),
+                      std::to_string(i) + "/" + std::to_string(pictures.size()));
+    }
+    const auto start = std::chrono::steady_clock::now();
+    const auto image = load_image(pictures[i], decoding);
+    const std::chrono::duration<double, std::milli> decode = std::chrono::steady_clock::now() - start;
+    if (!image) {
+      failed(pictures[i], image.error().message);
+      continue;
+    }
+    const auto output = session.run(image->view());
+    if (!output) {
+      failed(pictures[i], output.error().message);
+      continue;
+    }
+    if (json) progress.clear();
+    const Status good = on_picture({pictures[i], *image, *output, decode.count(), session.timing()});
+    if (!good) failed(pictures[i], good.error().message);
+  }
+  return failures;
+}
+
+}  // namespace vitrail::cli

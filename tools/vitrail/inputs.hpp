@@ -1,0 +1,62 @@
+// Options several commands share: pictures (-i), the model (-m, -t, --dtype), and walking through pictures with a
+// model.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "console.hpp"
+#include "vitrail/vitrail.hpp"
+
+namespace vitrail::cli {
+
+/// -i and --no-exif.
+struct PictureOptions {
+  std::vector<std::string> inputs;
+  bool no_exif = false;
+  void add_to(CLI::App& command);
+};
+
+/// -m, -t and --dtype.
+struct ModelOptions {
+  std::string folder;
+  int threads = 1;
+  std::string dtype = "int8";
+  void add_to(CLI::App& command);
+};
+
+/// -t: 1 … 256, by default the number of CPUs this process may use.
+void add_threads(CLI::App& command, int& threads);
+
+DType dtype_from(std::string_view name);
+const char* name_of(DType dtype);
+
+/// Files as they are; folders become the pictures directly inside, sorted by name. An error when a folder holds none.
+Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& inputs);
+
+/// An error when the folder `path` would be written to is not there: better known before the work than after it.
+Status check_output(const std::string& path);
+
+/// Loads a folder with a progress bar.
+Result<Model> load_model(const std::string& folder, DType dtype, int threads);
+/// A network of random weights, with a progress bar.
+Result<Model> random_model(const std::string& architecture, DType dtype, int threads);
+
+/// One picture that went through the network; the references live until the next one.
+struct Seen {
+  const std::string& path;
+  const Image& image;
+  const Output& output;
+  double decode_ms = 0;
+  Timing timing;
+};
+
+/// Runs the session on every picture. One that fails is reported (in JSON on stdout when `json`) and the others go on.
+/// Returns how many failed.
+std::size_t for_each_picture(const std::vector<std::string>& pictures, const PictureOptions& options, Session& session,
+                             bool json, const std::function<Status(const Seen&)>& on_picture);
+
+}  // namespace vitrail::cli

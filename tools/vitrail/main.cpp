@@ -1,0 +1,36 @@
+// The program `vitrail`: pictures in, answers out. Exit codes: 0 good, 1 something failed, 2 wrong usage.
+#include <cstdio>
+#include <exception>
+
+#include "commands.hpp"
+#include "console.hpp"
+
+int main(int argc, char** argv) {
+  using namespace vitrail::cli;
+  CLI::App app{"Vision Transformers on small CPUs: classify pictures, embed them, or see their patches.", "vitrail"};
+  app.set_version_flag("--version", "vitrail " VITRAIL_VERSION);
+  app.require_subcommand(1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return std::string("vitrail: ") + error.what() + "\nRun vitrail --help, or vitrail COMMAND --help.\n";
+  });
+
+  int exit_code = kSuccess;
+  add_classify(app, exit_code);
+  add_embed(app, exit_code);
+  add_patches(app, exit_code);
+  add_info(app, exit_code);
+  add_bench(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kSuccess : kUsage;  // --help and --version come this way too
+  } catch (const std::exception& error) {
+    report(error.what());
+    return kFailure;
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+    report("standard output cannot be written");
+    return kFailure;
+  }
+  return exit_code;
+}
