@@ -15,7 +15,7 @@ namespace vitrail {
 /// What to do with a picture whose height or width is not covered exactly by whole patches.
 enum class Remainder {
   refuse,  ///< an error that says so
-  pad,     ///< zeros are added at the bottom and right until the last patch is whole
+  pad,     ///< zeros are added at the bottom and right until the last patch is whole (never a patch of zeros only)
   crop,    ///< the incomplete patches at the bottom and right are left out
 };
 
@@ -33,22 +33,24 @@ struct PixelRect {
   int height = 0;
 };
 
-/// Arguments of PatchGrid::make. All lengths are in pixels.
+/// Arguments of PatchGrid::make. All lengths are in pixels. A remainder is what (length + 2·padding − patch) leaves
+/// after division by the stride.
 struct PatchGridOptions {
   int height = 0;         ///< picture, 1 … 32768
   int width = 0;          ///< picture, 1 … 32768
   int channels = 3;       ///< samples per pixel, 1 … 64
   int patch_height = 16;  ///< 1 … 4096
   int patch_width = 16;   ///< 1 … 4096
-  int stride_y = 0;       ///< from one patch to the next; 0 means patch_height (no overlap)
-  int stride_x = 0;       ///< from one patch to the next; 0 means patch_width (no overlap)
+  int stride_y = 0;       ///< from one patch to the next, … 32768; 0 means patch_height (no overlap)
+  int stride_x = 0;       ///< from one patch to the next, … 32768; 0 means patch_width (no overlap)
   int padding_y = 0;      ///< zeros above and below, 0 … patch_height − 1
   int padding_x = 0;      ///< zeros left and right, 0 … patch_width − 1
   Remainder remainder = Remainder::refuse;
 };
 
 /// Where the patches of a picture lie. An immutable value; safe to share between threads.
-/// rows = (height + 2·padding_y − patch_height) / stride_y + 1, columns likewise (torch.nn.Unfold's formula, dilation 1).
+/// rows = (height + 2·padding_y − patch_height) / stride_y + 1, columns likewise (torch.nn.Unfold's formula, dilation
+/// 1).
 class PatchGrid {
  public:
   static Result<PatchGrid> make(const PatchGridOptions& options);
@@ -64,7 +66,7 @@ class PatchGrid {
   /// The options as given, with stride 0 replaced by the patch size.
   const PatchGridOptions& options() const noexcept { return options_; }
 
-  /// The pixels of patch `token` (0 … N−1, row by row; a CLS token is not counted).
+  /// The pixels of patch `token` (0 … N−1, row by row; a CLS token is not counted); empty for any other token.
   PixelRect rect(int token) const noexcept;
   /// The first patch that contains pixel (x, y), or −1 where none does (outside, cropped, or between strides).
   int token_at(int x, int y) const noexcept;
@@ -76,7 +78,8 @@ class PatchGrid {
 };
 
 /// Pixels [height, width, channels] → patches [N, patch_size()], written without gaps.
-/// @param src               first sample of the first row; `src_stride_bytes` bytes from one row to the next (may be negative)
+/// @param src               first sample of the first row; `src_stride_bytes` bytes from one row to the next (may be
+///                          negative; for float a multiple of 4)
 /// @param dst               room for grid.size() elements; must not overlap src
 /// Pixels outside the picture (padding) become 0. Thread-safe; does not allocate, throw or fail.
 void patchify(const PatchGrid& grid, const std::uint8_t* src, std::ptrdiff_t src_stride_bytes, std::uint8_t* dst,
@@ -85,8 +88,9 @@ void patchify(const PatchGrid& grid, const float* src, std::ptrdiff_t src_stride
               PatchOrder order = PatchOrder::hwc) noexcept;
 
 /// Patches [N, patch_size()] → pixels [height, width, channels]: the exact inverse of patchify.
-/// Where patches overlap (stride < patch) the mean is written (u8: rounded half up); pixels no patch covers become 0.
-/// Thread-safe; does not allocate, throw or fail.
+/// Where patches overlap (stride < patch) the mean is written (u8: rounded half up; float: summed in double, so that
+/// patches of one picture give it back to the bit); pixels no patch covers become 0. Thread-safe; does not allocate,
+/// throw or fail.
 void assemble(const PatchGrid& grid, const std::uint8_t* src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes,
               PatchOrder order = PatchOrder::hwc) noexcept;
 void assemble(const PatchGrid& grid, const float* src, float* dst, std::ptrdiff_t dst_stride_bytes,
