@@ -174,7 +174,7 @@ def jpeg_cases():
     add("jpeg_cmyk.jpg", saved(cmyk, "JPEG", quality=85), "CMYK with Adobe marker: stored inverted")
     planes4 = picture("mixed", W, H, 4).transpose(2, 0, 1)
     one = [(1, 1)]
-    add("jpeg_hand_cmyk_plain.jpg", write_jpeg(planes4, one * 4, jfif=False), "CMYK without Adobe marker")
+    add("jpeg_hand_cmyk_plain.jpg", write_jpeg(planes4, one * 4, jfif=False), "CMYK without Adobe marker: read as inverted all the same")
     add("jpeg_hand_ycck.jpg", write_jpeg(planes4, one * 4, jfif=False, adobe=2), "YCCK")
     add("jpeg_hand_ycck_420.jpg", write_jpeg(planes4, [(2, 2), (1, 1), (1, 1), (2, 2)], jfif=False, adobe=2), "YCCK 4:2:0")
     for name, first in (("440", (1, 2)), ("411", (4, 1)), ("441", (1, 4)), ("410", (4, 2))):
