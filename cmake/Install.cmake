@@ -26,7 +26,7 @@ if(TARGET vitrail_codecs)
   endforeach()
 endif()
 if(TARGET vitrail_program)
-  install(TARGETS vitrail_program)
+  install(TARGETS vitrail_program OPTIONAL)  # where it was built
 endif()
 
 configure_package_config_file(cmake/vitrailConfig.cmake.in ${PROJECT_BINARY_DIR}/vitrailConfig.cmake
