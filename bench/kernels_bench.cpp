@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/storage.hpp"
+#include "runtime/vit.hpp"
 #include "tests/support/platforms.hpp"
 #include "tests/support/random.hpp"
 #include "vitrail/patches.hpp"
@@ -14,7 +15,6 @@ namespace {
 
 using namespace vitrail;
 using benchmark::Counter;
-using benchmark::State;
 using test::Random;
 
 constexpr int tokens = 197;  // ViT at 224 × 224, P = 16
@@ -33,11 +33,11 @@ Buffer<float> floats(std::size_t count) {
   return b;
 }
 
-void rate(State& state, const char* name, double per_iteration) {
+void rate(benchmark::State& state, const char* name, double per_iteration) {
   state.counters[name] = Counter(per_iteration * static_cast<double>(state.iterations()) * 1e-9, Counter::kIsRate);
 }
 
-void gemm_u8s8(State& state, const Kernels& kernels, int n, int k) {
+void gemm_u8s8(benchmark::State& state, const Kernels& kernels, int n, int k) {
   Buffer<std::uint8_t> a(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)), scratch(Kernels::gemm_scratch_bytes);
   Buffer<std::int8_t> b(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
   Buffer<std::int32_t> acc(static_cast<std::size_t>(Kernels::max_tile_rows) * 128);
@@ -54,7 +54,7 @@ void gemm_u8s8(State& state, const Kernels& kernels, int n, int k) {
   rate(state, "GMAC/s", static_cast<double>(tokens) * n * k);
 }
 
-void gemm_f32(State& state, const Kernels& kernels, int n, int k) {
+void gemm_f32(benchmark::State& state, const Kernels& kernels, int n, int k) {
   const auto a = floats(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)), b = floats(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
   Buffer<float> c(48 * 128);
   for (auto _ : state)
@@ -65,7 +65,7 @@ void gemm_f32(State& state, const Kernels& kernels, int n, int k) {
   rate(state, "GMAC/s", static_cast<double>(tokens) * n * k);
 }
 
-void quantize_rows(State& state, const Kernels& kernels, int k) {
+void quantize_rows(benchmark::State& state, const Kernels& kernels, int k) {
   const auto width = static_cast<std::size_t>(k);
   const auto x = floats(tokens * width);
   Buffer<std::uint8_t> q(tokens * width);
@@ -74,7 +74,7 @@ void quantize_rows(State& state, const Kernels& kernels, int k) {
   rate(state, "GB/s", 5.0 * tokens * k);
 }
 
-void layer_norm(State& state, const Kernels& kernels, int k) {
+void layer_norm(benchmark::State& state, const Kernels& kernels, int k) {
   const auto width = static_cast<std::size_t>(k);
   const auto x = floats(tokens * width), gamma = floats(width), beta = floats(width);
   Buffer<float> y(tokens * width);
@@ -82,7 +82,7 @@ void layer_norm(State& state, const Kernels& kernels, int k) {
   rate(state, "GB/s", 8.0 * tokens * k);
 }
 
-void softmax(State& state, const Kernels& kernels, int cols) {
+void softmax(benchmark::State& state, const Kernels& kernels, int cols) {
   const auto width = static_cast<std::size_t>(cols);
   auto x = floats(width * width);
   for (auto _ : state) kernels.softmax(x.data, width, cols, cols, 0.125f);
@@ -90,7 +90,7 @@ void softmax(State& state, const Kernels& kernels, int cols) {
 }
 
 /// The epilogue of fc1: dequantise, bias, GELU.
-void gelu(State& state, const Kernels& kernels, int n) {
+void gelu(benchmark::State& state, const Kernels& kernels, int n) {
   const auto width = static_cast<std::size_t>(n);
   Buffer<std::int32_t> acc(48 * width), sums(width);
   Random random(3);
@@ -104,7 +104,7 @@ void gelu(State& state, const Kernels& kernels, int n) {
   rate(state, "Gelem/s", 48.0 * n);
 }
 
-void patchify_u8(State& state, int height, int width, int patch) {
+void patchify_u8(benchmark::State& state, int height, int width, int patch) {
   const PatchGrid grid =
       PatchGrid::make({.height = height, .width = width, .patch_height = patch, .patch_width = patch, .remainder = Remainder::crop}).value();
   Random random(4);
@@ -117,7 +117,7 @@ void patchify_u8(State& state, int height, int width, int patch) {
   rate(state, "GB/s", static_cast<double>(grid.size()));
 }
 
-void copy_bytes(State& state, std::size_t bytes) {
+void copy_bytes(benchmark::State& state, std::size_t bytes) {
   Random random(4);
   const auto src = random.bytes(bytes);
   std::vector<std::uint8_t> dst(bytes);
@@ -128,8 +128,36 @@ void copy_bytes(State& state, std::size_t bytes) {
   rate(state, "GB/s", static_cast<double>(bytes));
 }
 
+/// One encoder block, one picture, one thread.
+void block(benchmark::State& state, const std::string& architecture, const std::string& platform, DType dtype) {
+  LoadOptions options;
+  options.dtype = dtype;
+  auto source = random_network(architecture).value();
+  source.config.num_layers = 1;
+  source.blocks.resize(1);
+  const Weights weights = pack_weights(source, options).value();
+  Engine engine(select_kernels(platform, false, 1).value(), 1, weights.config);
+  Layout size;
+  vitrail::State::place(size, weights, 1, false, false);
+  const AlignedBytes memory = allocate_aligned(size.size_bytes());
+  Layout layout(memory.get());
+  auto activations = vitrail::State::place(layout, weights, 1, false, false);
+  const auto tokens_count = static_cast<std::size_t>(weights.config.num_tokens());
+  const std::size_t count = tokens_count * static_cast<std::size_t>(weights.config.embed_dim);
+  Random random(5);
+  for (std::size_t i = 0; i < count; ++i) activations.x[i] = random.uniform(-1, 1);
+  const std::vector<float> x(activations.x, activations.x + count);
+  for (auto _ : state) {
+    std::copy(x.begin(), x.end(), activations.x);  // else the residual stream would grow from run to run
+    transform(engine, weights, weights.blocks[0], activations, 1);
+  }
+  const VitConfig& c = weights.config;
+  const double t = c.num_tokens(), d = c.embed_dim, m = c.mlp_dim;
+  rate(state, "GMAC/s", t * (4 * d * d + 2 * d * m) + 2 * t * t * d);
+}
+
 /// A whole network of one kind, from pixels to logits, on one thread.
-void encode(State& state, const std::string& architecture, const std::string& platform, DType dtype) {
+void encode(benchmark::State& state, const std::string& architecture, const std::string& platform, DType dtype) {
   setenv("VITRAIL_CPU", platform.c_str(), 1);
   LoadOptions options;
   options.dtype = dtype;
@@ -165,9 +193,12 @@ int main(int argc, char** argv) {
     for (const int t : {197, 577, 1370}) add("softmax/" + std::to_string(t) + "x" + std::to_string(t) + "/" + p.name, softmax, p.kernels, t);
     if (p.name != "reference")
       for (const char* size : {"tiny", "small", "base"})
-        for (const auto dtype : {DType::int8, DType::f32})
+        for (const auto dtype : {DType::int8, DType::f32}) {
+          add(std::string("block_") + (dtype == DType::int8 ? "int8" : "f32") + "/vit_" + size + "_patch16_224/" + p.name, block,
+              "vit_" + std::string(size) + "_patch16_224", p.name, dtype);
           add(std::string("encode_") + (dtype == DType::int8 ? "int8" : "f32") + "/vit_" + size + "_patch16_224/" + p.name, encode,
               "vit_" + std::string(size) + "_patch16_224", p.name, dtype);
+        }
   }
   for (const auto& [h, w] : {std::pair{224, 224}, {1080, 1920}}) {
     const std::string size = std::to_string(h) + "x" + std::to_string(w) + "x3";

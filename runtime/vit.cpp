@@ -66,10 +66,31 @@ void classify(Engine& e, const Weights& w, State& s, int batch) {
 
 }  // namespace
 
+void transform(Engine& e, const Weights& w, const Block& block, State& s, int batch) {
+  const VitConfig& c = w.config;
+  const int count = batch * c.num_tokens();
+  const auto D = static_cast<std::size_t>(c.embed_dim), M = static_cast<std::size_t>(c.mlp_dim);
+  const std::size_t TD = static_cast<std::size_t>(c.num_tokens()) * D;
+
+  Rows a = rows_of(s, w.dtype, count, c.embed_dim, s.rows);
+  e.norm(s.x, block.norm1, c.layer_norm_eps, a);                                               // a [B·T, D]
+  e.linear(a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);                          // qkv [B·T, 3D]
+  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
+    e.attention(c, s.qkv + 3 * b * TD, s.keys, s.values, s.rows + b * TD);                     // rows [B·T, D]
+  e.quantize(s.rows, a);                                                                       // a [B·T, D]
+  e.linear(a, block.proj, Activation::none, s.x, D, s.x, D);                                   // x += [B·T, D]
+
+  e.norm(s.x, block.norm2, c.layer_norm_eps, a);                                               // a [B·T, D]
+  e.linear(a, block.fc1, c.activation, nullptr, 0, s.hidden, M);                               // hidden [B·T, M]
+  Rows h = rows_of(s, w.dtype, count, c.mlp_dim, s.hidden);
+  e.quantize(s.hidden, h);                                                                     // h [B·T, M]
+  e.linear(h, block.fc2, Activation::none, s.x, D, s.x, D);                                    // x += [B·T, D]
+}
+
 void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pictures) {
   const VitConfig& c = w.config;
   const int batch = static_cast<int>(pictures.size()), count = batch * c.num_tokens();
-  const auto D = static_cast<std::size_t>(c.embed_dim), M = static_cast<std::size_t>(c.mlp_dim);
+  const auto D = static_cast<std::size_t>(c.embed_dim);
   const std::size_t TD = static_cast<std::size_t>(c.num_tokens()) * D, BTD = static_cast<std::size_t>(batch) * TD;
   auto keep = [&, at = s.hidden_states]() mutable {
     if (at) at = std::copy_n(s.x, BTD, at);
@@ -78,19 +99,7 @@ void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pict
   for (std::size_t b = 0; b < pictures.size(); ++b) embed(e, w, s, pictures[b], b);            // x [B·T, D]
   keep();
   for (const Block& block : w.blocks) {
-    Rows a = rows_of(s, w.dtype, count, c.embed_dim, s.rows);
-    e.norm(s.x, block.norm1, c.layer_norm_eps, a);                                             // a [B·T, D]
-    e.linear(a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);                        // qkv [B·T, 3D]
-    for (std::size_t b = 0; b < pictures.size(); ++b)
-      e.attention(c, s.qkv + 3 * b * TD, s.keys, s.values, s.rows + b * TD);                   // rows [B·T, D]
-    e.quantize(s.rows, a);                                                                     // a [B·T, D]
-    e.linear(a, block.proj, Activation::none, s.x, D, s.x, D);                                 // x += [B·T, D]
-
-    e.norm(s.x, block.norm2, c.layer_norm_eps, a);                                             // a [B·T, D]
-    e.linear(a, block.fc1, c.activation, nullptr, 0, s.hidden, M);                             // hidden [B·T, M]
-    Rows h = rows_of(s, w.dtype, count, c.mlp_dim, s.hidden);
-    e.quantize(s.hidden, h);                                                                   // h [B·T, M]
-    e.linear(h, block.fc2, Activation::none, s.x, D, s.x, D);                                  // x += [B·T, D]
+    transform(e, w, block, s, batch);                                                          // x [B·T, D]
     keep();
   }
 

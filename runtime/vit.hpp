@@ -39,6 +39,9 @@ struct Pixels {
   std::ptrdiff_t stride_bytes;
 };
 
+/// One encoder block on s.x [batch, T, D], in place: x += attention(norm(x)), x += mlp(norm(x)).
+void transform(Engine& e, const Weights& w, const Block& block, State& s, int batch);
+
 /// Fills tokens, cls, pooled and logits of `s` for `pictures`. Does not allocate or throw.
 void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pictures);
 

@@ -116,9 +116,8 @@ class GoldenModel {
       if (std::filesystem::exists(source / name)) std::filesystem::copy_file(source / name, dir_ / name);
     std::vector<TestTensor> tensors;
     auto json = nlohmann::json::parse(read_file(source / "tensors.json"));
-    for (const auto& entry : json)
-      tensors.push_back(
-          golden_tensor(entry.at("name"), entry.at("shape"), entry.at("rule").get<std::string>(), entry.at("scale")));
+    for (const auto& [name, entry] : json.items())
+      tensors.push_back(golden_tensor(name, entry.at("shape"), entry.at("rule").get<std::string>(), entry.at("scale")));
     write_file(dir_ / "model.safetensors", safetensors_file(tensors));
   }
 
