@@ -7,7 +7,7 @@
 #include "tests/support/tiny_networks.hpp"
 
 using namespace vitrail;
-using namespace vitrail::testing;
+using namespace vitrail::test;
 
 TEST_CASE("thousands of damaged folders: an answer or an error, never a crash") {
   TinyFolder hf, timm;

@@ -10,7 +10,7 @@
 #include "tests/support/tiny_networks.hpp"
 
 using namespace vitrail;
-using namespace vitrail::testing;
+using namespace vitrail::test;
 
 namespace {
 

@@ -19,7 +19,7 @@
 #endif
 
 using namespace vitrail;
-using namespace vitrail::testing;
+using namespace vitrail::test;
 
 namespace {
 

@@ -13,12 +13,12 @@ constexpr double largest_mean = 1e4, smallest_std = 1e-6, largest_std = 1e6;
 
 /// One number for all channels, or an array with one for each.
 std::array<double, 4> per_channel(const Fields& fields, std::string_view key, int channels, double min, double max,
-                                  std::optional<double> fallback) {
+                                  std::optional<std::array<double, 3>> fallback) {
   std::array<double, 4> out{};
   const Json* value = fields.find(key);
   auto fits = [&](const Json& n) { return n.is_number() && n.get<double>() >= min && n.get<double>() <= max; };
   if (!value && fallback) {
-    out.fill(*fallback);
+    std::copy(fallback->begin(), fallback->end(), out.begin());
   } else if (value && fits(*value)) {
     out.fill(value->get<double>());
   } else if (value && value->is_array() && value->size() == static_cast<std::size_t>(channels) &&
@@ -80,13 +80,18 @@ struct Defaults {
   int crop;  ///< 0: no crop
   Resampling resample;
   bool integer_is_shortest_edge;
+  std::array<double, 3> mean, std;
 };
 
+constexpr std::array<double, 3> half = {0.5, 0.5, 0.5};
+constexpr std::array<double, 3> clip_mean = {0.48145466, 0.4578275, 0.40821073};
+constexpr std::array<double, 3> clip_std = {0.26862954, 0.26130258, 0.27577711};
+
 constexpr Defaults processors[] = {
-    {"ViT", {224, 224, false}, 0, Resampling::bilinear, false},
-    {"DeiT", {256, 256, false}, 224, Resampling::bicubic, false},
-    {"CLIP", {224, 224, true}, 224, Resampling::bicubic, true},
-    {"Bit", {224, 224, true}, 224, Resampling::bicubic, true},
+    {"ViT", {224, 224, false}, 0, Resampling::bilinear, false, half, half},
+    {"DeiT", {256, 256, false}, 224, Resampling::bicubic, false, half, half},
+    {"CLIP", {224, 224, true}, 224, Resampling::bicubic, true, clip_mean, clip_std},
+    {"Bit", {224, 224, true}, 224, Resampling::bicubic, true, clip_mean, clip_std},
 };
 
 const Defaults& processor_defaults(const Fields& fields, const VitConfig& config) {
@@ -152,12 +157,6 @@ void check_final_size(const PreprocessConfig& out, const VitConfig& config, cons
   if (height != config.image_height || width != config.image_width)
     fields.fail_file(fields.name(key) + ": found " + text(height, width) + ", expected " +
                      text(config.image_height, config.image_width) + ", the network's image size");
-  else if (out.center_crop && out.resize != PreprocessConfig::Resize::none &&
-           (out.resize_height < out.crop_height || out.resize_width < out.crop_width))
-    fields.fail_file(fields.name("size") + ": found " + text(out.resize_height, out.resize_width) +
-                         ", expected at least the crop of " + text(out.crop_height, out.crop_width) +
-                         " (padding with black is not run)",
-                     ErrorCode::unsupported);
 }
 
 }  // namespace
@@ -188,11 +187,8 @@ PreprocessConfig huggingface_preprocess(const Fields& fields, const VitConfig& c
   out.rescale = fields.number("rescale_factor", 1e-6, 1e3, 1.0 / 255);
   if (!fields.boolean("do_rescale", true)) out.rescale = 1;
   if (fields.boolean("do_normalize", true)) {
-    std::optional<double> half;
-    // CLIP's and Bit's own defaults are three long numbers that every published file repeats.
-    if (!defaults.integer_is_shortest_edge) half = 0.5;
-    out.mean = per_channel(fields, "image_mean", config.channels, -largest_mean, largest_mean, half);
-    out.std = per_channel(fields, "image_std", config.channels, smallest_std, largest_std, half);
+    out.mean = per_channel(fields, "image_mean", config.channels, -largest_mean, largest_mean, defaults.mean);
+    out.std = per_channel(fields, "image_std", config.channels, smallest_std, largest_std, defaults.std);
   }
   check_final_size(out, config, fields);
   return out;
@@ -212,16 +208,19 @@ PreprocessConfig timm_resize(int size, double crop_pct, Resampling filter) {
 PreprocessConfig timm_preprocess(const Fields& fields, const VitConfig& config) {
   if (config.image_height != config.image_width)  // timm resizes those by another rule, always bilinear
     fields.fail("input_size", "a square picture", ErrorCode::unsupported);
-  if (fields.text("crop_mode", "center") != "center") fields.fail("crop_mode", "\"center\"", ErrorCode::unsupported);
+  std::string mode = fields.text("crop_mode", "center");
+  if (mode != "center" && mode != "squash")
+    fields.fail("crop_mode", "\"center\" or \"squash\"", ErrorCode::unsupported);
   if (fields.has("crop_border_pixels"))
     fields.fail("crop_border_pixels", "nothing: this is not run", ErrorCode::unsupported);
   std::string filter = fields.text("interpolation", "bicubic");
   if (filter != "bilinear" && filter != "bicubic")
     fields.fail("interpolation", "\"bilinear\" or \"bicubic\"", ErrorCode::unsupported);
 
-  double crop_pct = fields.number("crop_pct", 0.05, 1, 0.875);  // 0.875 is timm's DEFAULT_CROP_PCT
+  double crop_pct = fields.number("crop_pct", 0.05, 4, 0.875);  // 0.875 is timm's DEFAULT_CROP_PCT
   auto out =
       timm_resize(config.image_height, crop_pct, filter == "bilinear" ? Resampling::bilinear : Resampling::bicubic);
+  if (mode == "squash") out.resize = PreprocessConfig::Resize::exact;
   out.mean = per_channel(fields, "mean", config.channels, -largest_mean, largest_mean, {});
   out.std = per_channel(fields, "std", config.channels, smallest_std, largest_std, {});
   return out;

@@ -13,34 +13,27 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/pictures.hpp"
+#include "tests/support/random.hpp"
 #include "tests/support/safetensors_writer.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace vitrail::testing {
+namespace vitrail::test {
 
 inline std::filesystem::path goldens() { return std::filesystem::path(VITRAIL_SOURCE_DIR) / "tests" / "goldens"; }
 
-inline std::uint64_t fnv1a64(std::string_view bytes) {
-  std::uint64_t hash = 0xCBF29CE484222325;
-  for (unsigned char byte : bytes) hash = (hash ^ byte) * 0x100000001B3;
-  return hash;
-}
-
-/// Element `index` of the stream called `name` (splitmix64).
-inline std::uint64_t golden_bits(std::uint64_t name_hash, std::uint64_t index) {
-  std::uint64_t z = name_hash + (index + 1) * 0x9E3779B97F4A7C15;
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
-  z = (z ^ z >> 27) * 0x94D049BB133111EB;
-  return z ^ z >> 31;
+/// The stream of numbers called `name`.
+inline Random golden_bits(std::string_view name) {
+  return Random(fnv1a64(reinterpret_cast<const std::uint8_t*>(name.data()), name.size()));
 }
 
 /// Uniform in [-scale, scale), around 1 where the rule is "norm_weight". Exact in f32.
 inline TestTensor golden_tensor(const std::string& name, std::vector<std::int64_t> shape, std::string_view rule,
                                 double scale) {
-  const std::uint64_t hash = fnv1a64(name);
+  Random bits = golden_bits(name);
   const double offset = rule == "norm_weight" ? 1 : 0;
-  return f32_tensor(name, std::move(shape), [&](std::size_t i) {
-    auto r = static_cast<std::int64_t>(golden_bits(hash, i) >> 48) - 32768;
+  return f32_tensor(name, std::move(shape), [&](std::size_t) {
+    auto r = static_cast<std::int64_t>(bits.bits() >> 48) - 32768;
     return static_cast<double>(r) / 32768 * scale + offset;
   });
 }
@@ -48,12 +41,12 @@ inline TestTensor golden_tensor(const std::string& name, std::vector<std::int64_
 /// u8 [height, width, channels]; kinds "noise", "mixed" and "edges" as tests/goldens/README.md defines them.
 inline std::vector<std::uint8_t> golden_picture(std::string_view kind, int width, int height, int channels,
                                                 std::string_view name = "input") {
-  const std::uint64_t hash = fnv1a64(name);
+  Random stream = golden_bits(name);
   std::vector<std::uint8_t> out;
   for (int y = 0; y < height; ++y)
     for (int x = 0; x < width; ++x)
       for (int c = 0; c < channels; ++c) {
-        std::uint64_t bits = golden_bits(hash, out.size());
+        std::uint64_t bits = stream.bits();
         int noise = static_cast<int>(bits >> 56);
         int gx = x * 255 / std::max(width - 1, 1), gy = y * 255 / std::max(height - 1, 1);
         int ramp = c % 3 == 0 ? gx : c % 3 == 1 ? gy : (gx + gy) / 2;
@@ -133,4 +126,4 @@ class GoldenModel {
   TempDir dir_;
 };
 
-}  // namespace vitrail::testing
+}  // namespace vitrail::test

@@ -9,7 +9,7 @@
 
 #include "vitrail/error.hpp"
 
-namespace vitrail::testing {
+namespace vitrail::test {
 
 template <class T>
 void check_error(const Result<T>& result, ErrorCode code, std::initializer_list<std::string_view> parts) {
@@ -23,4 +23,4 @@ void check_error(const Result<T>& result, ErrorCode code, std::initializer_list<
   }
 }
 
-}  // namespace vitrail::testing
+}  // namespace vitrail::test

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace vitrail::testing {
+namespace vitrail::test {
 
 struct TestTensor {
   std::string name;
@@ -56,4 +56,4 @@ inline std::string safetensors_file(const std::vector<TestTensor>& tensors) {
   return safetensors_file(header.dump(), data);
 }
 
-}  // namespace vitrail::testing
+}  // namespace vitrail::test

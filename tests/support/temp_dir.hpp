@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace vitrail::testing {
+namespace vitrail::test {
 
 inline void write_file(const std::filesystem::path& path, std::string_view bytes) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
@@ -48,4 +48,4 @@ class TempDir {
   std::filesystem::path path_;
 };
 
-}  // namespace vitrail::testing
+}  // namespace vitrail::test

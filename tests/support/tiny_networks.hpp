@@ -8,7 +8,7 @@
 #include "tests/support/safetensors_writer.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace vitrail::testing {
+namespace vitrail::test {
 
 /// D 32, 2 layers, 2 heads, M 64, 32 × 32 pixels in patches of 16, 3 labels.
 struct TinyFolder {
@@ -118,4 +118,4 @@ inline void make_timm(TinyFolder& f, bool distilled = false) {
   if (distilled) f.add_linear("head_dist", 3, 32);
 }
 
-}  // namespace vitrail::testing
+}  // namespace vitrail::test
