@@ -193,8 +193,6 @@ TEST_CASE("timm: pictures") {
           {"\"pretrained_cfg.interpolation\": found \"lanczos\""});
   refuses({{"crop_pct", 0}}, ErrorCode::bad_file,
           {"\"pretrained_cfg.crop_pct\": found 0, expected a number from 0.05 to 4"});
-  refuses({{"input_size", {3, 32, 48}}}, ErrorCode::unsupported,
-          {"\"pretrained_cfg.input_size\": found [3, 32, 48], expected a square"});
   refuses({{"mean", nullptr}}, ErrorCode::bad_file, {"\"pretrained_cfg.mean\": is missing, expected 3 numbers"});
   refuses({{"mean", {0.5, 0.5}}}, ErrorCode::bad_file,
           {"\"pretrained_cfg.mean\": found [0.5, 0.5], expected 3 numbers"});

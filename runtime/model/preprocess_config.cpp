@@ -206,8 +206,6 @@ PreprocessConfig timm_resize(int size, double crop_pct, Resampling filter) {
 }
 
 PreprocessConfig timm_preprocess(const Fields& fields, const VitConfig& config) {
-  if (config.image_height != config.image_width)  // timm resizes those by another rule, always bilinear
-    fields.fail("input_size", "a square picture", ErrorCode::unsupported);
   std::string mode = fields.text("crop_mode", "center");
   if (mode != "center" && mode != "squash")
     fields.fail("crop_mode", "\"center\" or \"squash\"", ErrorCode::unsupported);
@@ -221,6 +219,11 @@ PreprocessConfig timm_preprocess(const Fields& fields, const VitConfig& config) 
   auto out =
       timm_resize(config.image_height, crop_pct, filter == "bilinear" ? Resampling::bilinear : Resampling::bicubic);
   if (mode == "squash") out.resize = PreprocessConfig::Resize::exact;
+  if (config.image_height != config.image_width) {
+    // Versions of timm disagree on how other pictures get there, so only pictures of the network's size are taken.
+    out.resize = PreprocessConfig::Resize::none;
+    out.center_crop = false;
+  }
   out.mean = per_channel(fields, "mean", config.channels, -largest_mean, largest_mean, {});
   out.std = per_channel(fields, "std", config.channels, smallest_std, largest_std, {});
   return out;
