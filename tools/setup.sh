@@ -42,7 +42,13 @@ as_root() {
   if [[ $(id -u) == 0 ]]; then "$@"; else sudo ${CI:+-n} "$@"; fi
 }
 
-apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"; }
+apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"; }
+
+# An update may fail for a source that has nothing to do with these packages: what can be installed decides.
+update_and_install() {
+  apt_get update || true
+  apt_get install --no-install-recommends "$@"
+}
 
 install_packages() {
   if ! command -v apt-get >/dev/null; then
@@ -58,8 +64,7 @@ install_packages() {
     exit 1
   fi
   echo "Missing: ${missing[*]}"
-  step "Update the list of packages" apt update
-  step "Install ${#missing[@]} packages" apt install --no-install-recommends "${missing[@]}"
+  step "Install ${#missing[@]} packages" update_and_install "${missing[@]}"
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
