@@ -48,7 +48,8 @@ void pool(const VitConfig& c, const float* tokens, float* dst) {
   for (std::size_t d = 0; d < dim; ++d) dst[d] /= static_cast<float>(c.num_patches());
 }
 
-/// logits [B, num_labels] of the pooled rows; DeiT's second head reads the distillation token and the two are averaged.
+/// logits [B, num_labels] of the pooled rows. DeiT's second head reads the distillation token; logits and pooled are then the means
+/// of the two.
 void classify(Engine& e, const Weights& w, State& s, int batch) {
   const VitConfig& c = w.config;
   const auto labels = static_cast<std::size_t>(c.num_labels), dim = static_cast<std::size_t>(c.embed_dim);
@@ -62,6 +63,7 @@ void classify(Engine& e, const Weights& w, State& s, int batch) {
   e.linear(rows, *w.head_dist, Activation::none, nullptr, 0, s.logits_dist, labels);
   for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * labels; ++i)
     s.logits[i] = (s.logits[i] + s.logits_dist[i]) * 0.5f;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * dim; ++i) s.pooled[i] = (s.pooled[i] + s.rows[i]) * 0.5f;
 }
 
 }  // namespace

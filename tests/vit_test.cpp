@@ -75,8 +75,8 @@ std::vector<float> pick(std::span<const float> all, const std::vector<int>& chos
   return out;
 }
 
-struct Picture {
-  explicit Picture(const ModelInfo& info)
+struct Input {
+  explicit Input(const ModelInfo& info)
       : bytes(golden_picture("mixed", info.image_width, info.image_height, info.channels)),
         view{bytes.data(), info.image_width, info.image_height, static_cast<std::ptrdiff_t>(info.image_width) * info.channels,
              info.channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8} {}
@@ -102,7 +102,7 @@ TEST_CASE("f32: every output equals the goldens to 1e-4") {
     const Case c(source);
     const Model model = load(c, DType::f32);
     Session session = model.session({.keep_patch_embed = true, .keep_hidden_states = true}).value();
-    const Picture picture(model.info());
+    const Input picture(model.info());
     const Output out = session.run(picture.view).value();
     const auto D = static_cast<std::size_t>(model.info().embed_dim), T = static_cast<std::size_t>(model.info().num_tokens);
     const auto L = static_cast<std::size_t>(model.info().num_layers);
@@ -130,7 +130,7 @@ TEST_CASE("int8: bit-identical on every class of CPU, and close to f32") {
     CAPTURE(source.filename().string());
     const Case c(source);
     const Model model = load(c, DType::int8), exact = load(c, DType::f32);
-    const Picture picture(model.info());
+    const Input picture(model.info());
     std::vector<float> first;
     for (const auto& platform : platforms())
       for (const int threads : {1, 2}) {

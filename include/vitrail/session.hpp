@@ -25,6 +25,7 @@ struct Output {
   std::span<const float> tokens;         ///< [B, T, D] after the final LayerNorm (transformers' last_hidden_state)
   std::span<const float> cls;            ///< [B, D] row 0 of tokens; empty when the network has no CLS token
   std::span<const float> pooled;         ///< [B, D] pooler output where the network has a pooler, else what the head reads
+                                         ///< (two heads: the mean of the two tokens they read)
   std::span<const float> patch_embed;    ///< [B, N, D] before positions; only with keep_patch_embed
   std::span<const float> hidden_states;  ///< [L + 1, B, T, D] residual stream before block 0 and after each block; only
                                          ///< with keep_hidden_states
@@ -45,7 +46,8 @@ class Session {
 
   /// One picture. A picture of exactly the network's size is borrowed as it is; another one is resized and cropped first as
   /// the model's configuration says, which allocates only when its size or format differ from the last one's.
-  /// Never throws; the success path does not allocate, lock a global, read the environment or print.
+  /// Never throws; the success path does not allocate, lock a global, read the environment or print. (Where oneDNN multiplies, it
+  /// allocates inside its own call, on every tile; VITRAIL_ONEDNN=0 leaves it out.)
   Result<Output> run(const ImageView& image) noexcept;
 
   /// Several pictures, at most max_batch; sizes may differ.

@@ -60,7 +60,7 @@ inline std::vector<std::uint8_t> golden_picture(std::string_view kind, int width
   return out;
 }
 
-/// An array of a .npy file (version 1 to 3, C order, little-endian).
+/// An array of a .npy file (version 1 to 3, little-endian).
 template <class T>
 struct NpyArray {
   std::vector<std::int64_t> shape;
@@ -81,7 +81,7 @@ NpyArray<T> read_npy(const std::filesystem::path& path) {
   std::erase(header, ' ');
   const std::string type = sizeof(T) == 1 ? "|u1" : std::is_floating_point_v<T> ? "<f4" : "<i4";
   if (header.find("'descr':'" + type + "'") == header.npos) throw fail("expected " + type + ", header is " + header);
-  if (header.find("'fortran_order':False") == header.npos) throw fail("expected C order");
+  const bool fortran = header.find("'fortran_order':True") != header.npos;
 
   NpyArray<T> out;
   std::size_t at = header.find("'shape':(");
@@ -96,6 +96,12 @@ NpyArray<T> read_npy(const std::filesystem::path& path) {
   if (bytes.size() != start + length + count * sizeof(T)) throw fail("size does not fit its shape");
   out.values.resize(count);
   if (count > 0) std::memcpy(out.values.data(), bytes.data() + start + length, count * sizeof(T));
+  if (fortran && out.shape.size() > 1) {
+    if (out.shape.size() != 2) throw fail("expected at most two axes in Fortran order");
+    const auto rows = static_cast<std::size_t>(out.shape[0]), columns = static_cast<std::size_t>(out.shape[1]);
+    const std::vector<T> by_column = out.values;
+    for (std::size_t i = 0; i < count; ++i) out.values[i] = by_column[i % columns * rows + i / columns];
+  }
   return out;
 }
 
