@@ -1,0 +1,265 @@
+// load_image against what Pillow read from the same files (goldens/pictures), refusals with their messages, and damage:
+// thousands of mutated files, none of which may crash, leak or read outside (run under the sanitizers, too).
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+#include <string>
+
+#include "tests/support/pictures.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "vitrail/codecs.hpp"
+
+using namespace vitrail;
+namespace fs = std::filesystem;
+using Bytes = std::vector<std::uint8_t>;
+
+namespace {
+
+const fs::path kPictures = fs::path(VITRAIL_SOURCE_DIR) / "tests/goldens/pictures";
+
+Bytes read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Bytes bytes_of(std::string_view text) { return {text.begin(), text.end()}; }
+
+Result<Image> load(const Bytes& bytes, bool apply_exif = true) {
+  return load_image(bytes, "memory", {.apply_exif = apply_exif});
+}
+
+/// The message of the error that must come.
+std::string refusal(const Bytes& bytes) {
+  const auto image = load(bytes);
+  REQUIRE(!image);
+  return image.error().message;
+}
+
+bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+}  // namespace
+
+TEST_CASE("pictures have the bytes Pillow gives them") {
+  // Pillow reads these although pixels are missing or damaged; here they are refused.
+  const std::set<std::string> stricter = {"bad_png_no_iend.png", "bad_png_crc_idat.png", "bad_png_short_data.png",
+                                          "bad_png_no_plte.png", "bad_jpeg_flipped.jpg"};
+  const std::set<std::string> no_codec = {".bmp", ".gif", ".webp"};
+  const auto golden = nlohmann::json::parse(std::ifstream(kPictures / "pictures.json"));
+  int equal = 0, refused = 0;
+  for (const auto& entry : golden["pictures"]) {
+    const std::string name = entry["file"];
+    CAPTURE(name);
+    const auto image = load_image(kPictures / name);
+    if (entry.contains("error") || stricter.contains(name) || no_codec.contains(fs::path(name).extension().string())) {
+      CHECK(!image);
+      if (!image) CHECK(has(image.error().message, name));
+      ++refused;
+      continue;
+    }
+    CHECK_MESSAGE(image, image.error().message);
+    if (!image) continue;
+    CHECK(image->format() == PixelFormat::rgb8);
+    CHECK(image->width() == entry["width"].get<int>());
+    CHECK(image->height() == entry["height"].get<int>());
+    const std::uint64_t expected = std::stoull(entry["rgb_fnv1a64"].get<std::string>(), nullptr, 16);
+    CHECK(test::fnv1a64(image->row(0), image->size_bytes()) == expected);
+    ++equal;
+  }
+  CHECK(equal > 80);
+  CHECK(refused > 20);
+}
+
+TEST_CASE("orientation can be left alone") {
+  const auto turned = load_image(kPictures / "jpeg_exif6.jpg"),
+             as_it_is = load_image(kPictures / "jpeg_exif6.jpg", {.apply_exif = false});
+  REQUIRE(turned);
+  REQUIRE(as_it_is);
+  CHECK(turned->width() == as_it_is->height());
+  CHECK(turned->height() == as_it_is->width());
+  // 6: what was at the left is at the top.
+  for (int x = 0; x < turned->width(); ++x) {
+    CHECK(std::memcmp(turned->row(0) + 3 * x, as_it_is->row(as_it_is->height() - 1 - x), 3) == 0);
+  }
+}
+
+TEST_CASE("EXIF cannot lead outside the file") {
+  // A JPEG with its EXIF block replaced by every kind of nonsense; the pixels stay readable.
+  const Bytes plain = read(kPictures / "jpeg_420.jpg");
+  const auto with_exif = [&](Bytes tiff) {
+    Bytes segment = bytes_of(std::string("\xff\xe1??Exif\0\0", 10));
+    segment.insert(segment.end(), tiff.begin(), tiff.end());
+    segment[2] = static_cast<std::uint8_t>((segment.size() - 2) >> 8);
+    segment[3] = static_cast<std::uint8_t>((segment.size() - 2) & 0xff);
+    Bytes file(plain.begin(), plain.begin() + 2);
+    file.insert(file.end(), segment.begin(), segment.end());
+    file.insert(file.end(), plain.begin() + 2, plain.end());
+    return load(file);
+  };
+  const Bytes little = {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0};
+  const Bytes big = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0};
+  const Bytes as_long = {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 4, 0, 1, 0, 0, 0, 6, 0, 0, 0};
+  const auto upright = load(plain);
+  REQUIRE(upright);
+  const auto is_turned = [&](const Bytes& tiff) {
+    const auto image = with_exif(tiff);
+    REQUIRE_MESSAGE(image, image.error().message);
+    return image->width() != upright->width();
+  };
+  CHECK(is_turned(little));
+  CHECK(is_turned(big));
+  CHECK(is_turned(as_long));
+  for (std::size_t cut = 0; cut < little.size() - 2; ++cut) {
+    CHECK_FALSE(is_turned(Bytes(little.begin(), little.begin() + static_cast<std::ptrdiff_t>(cut))));
+  }
+  Bytes wrong = little;
+  wrong[4] = wrong[5] = wrong[6] = wrong[7] = 0xff;  // the directory lies at 4 GiB
+  CHECK_FALSE(is_turned(wrong));
+  wrong = little;
+  wrong[8] = wrong[9] = 0xff;  // 65535 entries
+  CHECK(is_turned(wrong));
+  wrong = little;
+  wrong[14] = wrong[15] = 0xff;  // 65535 values, at offset 6: outside, or whatever lies there
+  CHECK_FALSE(is_turned(wrong));
+  wrong = little;
+  wrong[12] = 2;  // text
+  CHECK_FALSE(is_turned(wrong));
+
+  Bytes xmp = bytes_of(std::string("\xff\xe1??http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"8\"/>", 60));
+  xmp[2] = 0;
+  xmp[3] = static_cast<std::uint8_t>(xmp.size() - 2);
+  Bytes file(plain.begin(), plain.begin() + 2);
+  file.insert(file.end(), xmp.begin(), xmp.end());
+  file.insert(file.end(), plain.begin() + 2, plain.end());
+  const auto image = load(file);
+  REQUIRE(image);
+  CHECK(image->width() == upright->height());
+}
+
+TEST_CASE("refusals say what was found and what was expected") {
+  CHECK(has(refusal({}), "it is empty"));
+  CHECK(has(refusal(bytes_of("GIF89a..")), "starts with 47 49 46"));
+  CHECK(has(refusal(bytes_of("P5")), "damaged PNM"));
+  CHECK(has(refusal(bytes_of("P6 2 2 255\nabc")), "3 bytes of pixels, expected 12"));
+  CHECK(has(refusal(bytes_of("P6 2 2 65535\nabc")), "largest sample is 65535"));
+  CHECK(has(refusal(bytes_of("P5 40000 2 255\n")), "too large"));
+  CHECK(has(refusal(bytes_of("P5 32768 32768 255\n")), "too large"));
+  CHECK(has(refusal(bytes_of("P5 0 2 255\n")), "empty"));
+  CHECK(has(refusal(bytes_of("P5 99999999999999999999 2 255\n")), "damaged PNM"));
+  const auto folder = load_image(fs::temp_directory_path());
+  REQUIRE(!folder);
+  CHECK(has(folder.error().message, "is a folder"));
+  const auto missing = load_image("no/such/file.png");
+  REQUIRE(!missing);
+  CHECK(missing.error().code == ErrorCode::io);
+  CHECK(has(missing.error().message, "no/such/file.png"));
+
+  for (const char* name : {"bad_jpeg_bomb.jpg", "bad_png_bomb.png"}) {
+    CAPTURE(name);
+    const auto bomb = load_image(kPictures / name);
+    REQUIRE(!bomb);
+    CHECK(has(bomb.error().message, "too large"));
+  }
+}
+
+TEST_CASE("PNM: comments, blanks and other maxima") {
+  const auto image = load(bytes_of("P5 # a comment\n#another\n 2\t1\r\n3\n\x01\x03"));
+  REQUIRE_MESSAGE(image, image.error().message);
+  CHECK(image->width() == 2);
+  CHECK(image->row(0)[0] == 85);  // 1 of 3
+  CHECK(image->row(0)[5] == 255);
+}
+
+TEST_CASE("save_png and back") {
+  const test::TemporaryFolder folder;
+  for (const PixelFormat format : test::all_formats) {
+    const int channels = bytes_per_pixel(format);
+    const test::Picture picture(test::noise(static_cast<std::size_t>(13 * 7 * channels), 5), 13, 7, format, 3, true);
+    const fs::path path = folder.path() / "picture.png";
+    const Status saved = save_png(picture.view, path);
+    REQUIRE_MESSAGE(saved, saved.error().message);
+    const auto image = load_image(path);
+    REQUIRE_MESSAGE(image, image.error().message);
+    REQUIRE(image->width() == 13);
+    REQUIRE(image->height() == 7);
+    const bool bgr = format == PixelFormat::bgr8 || format == PixelFormat::bgra8;
+    for (int y = 0; y < 7; ++y) {
+      for (int x = 0; x < 13; ++x) {
+        for (int c = 0; c < 3; ++c) {
+          const int from = format == PixelFormat::gray8 ? 0 : bgr ? 2 - c : c;
+          CHECK(image->row(y)[3 * x + c] == picture.view.row(y)[x * channels + from]);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("output that cannot be written leaves nothing behind") {
+  const test::TemporaryFolder folder;
+  const Image image(4, 4, PixelFormat::rgb8);
+  const Status no_folder = save_png(image, folder.path() / "missing" / "a.png");
+  REQUIRE(!no_folder);
+  CHECK(no_folder.error().code == ErrorCode::io);
+  CHECK(has(no_folder.error().message, "a.png"));
+  const Status is_folder = save_png(image, folder.path());
+  REQUIRE(!is_folder);
+  CHECK(has(is_folder.error().message, "folder"));
+  CHECK(fs::is_empty(folder.path()));
+  CHECK(!save_png(ImageView{}, folder.path() / "empty.png"));
+  CHECK(fs::is_empty(folder.path()));
+
+  // A full disk, and a device that must not be replaced by a file.
+  if (fs::exists("/dev/full")) {
+    CHECK(!save_png(image, "/dev/full"));
+    CHECK(fs::is_character_file("/dev/full"));
+  }
+  // A link stays a link; what it points to is replaced.
+  fs::create_symlink("target.png", folder.path() / "link.png");
+  std::ofstream(folder.path() / "target.png") << "old";
+  REQUIRE(save_png(image, folder.path() / "link.png"));
+  CHECK(fs::is_symlink(folder.path() / "link.png"));
+  CHECK(load_image(folder.path() / "target.png"));
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 2);
+}
+
+TEST_CASE("mutated files never crash") {
+  std::vector<Bytes> originals;
+  for (const auto& entry : fs::directory_iterator(kPictures)) {
+    const auto extension = entry.path().extension();
+    const bool is_bad = entry.path().filename().string().starts_with("bad_");
+    if (!is_bad && extension != ".json") originals.push_back(read(entry.path()));
+  }
+  REQUIRE(originals.size() > 50);
+  std::sort(originals.begin(), originals.end());  // the order of a folder differs from machine to machine
+  std::mt19937 random(7);
+  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random()) % n; };
+  int loaded = 0;
+  for (int i = 0; i < 6000; ++i) {
+    Bytes file = originals[below(originals.size())];
+    switch (below(4)) {
+      case 0:  // cut
+        file.resize(below(file.size()) + 1);
+        break;
+      case 1:  // a piece is missing
+      {
+        const std::size_t first = below(file.size()), last = first + below(file.size() - first);
+        file.erase(file.begin() + static_cast<std::ptrdiff_t>(first), file.begin() + static_cast<std::ptrdiff_t>(last));
+      } break;
+      default:  // a few bytes differ, more often near the header
+        for (std::size_t n = below(6) + 1; n > 0; --n) {
+          const std::size_t at = below(2) ? below(file.size()) : below(std::min<std::size_t>(file.size(), 200));
+          file[at] = below(3) ? static_cast<std::uint8_t>(random()) : static_cast<std::uint8_t>(below(2) ? 0xff : 0);
+        }
+    }
+    // What lies behind the file must not be read: a vector of exactly its size lets the sanitizer see it.
+    const Bytes exact(file.begin(), file.end());
+    if (load(exact)) ++loaded;
+  }
+  CHECK(loaded > 0);
+  CHECK(loaded < 6000);
+}
