@@ -2,7 +2,9 @@
 #include <doctest/doctest.h>
 
 #include "runtime/model/architecture.hpp"
+#include "runtime/model/config.hpp"
 #include "runtime/model/network.hpp"
+#include "tests/support/golden.hpp"
 #include "tests/support/messages.hpp"
 #include "tests/support/tiny_networks.hpp"
 
@@ -280,6 +282,38 @@ TEST_CASE("Hugging Face: pictures") {
   CHECK(bare.resample == Resampling::bicubic);
   CHECK(bare.mean[1] == 0.5);
   CHECK(bare.std[2] == 0.5);
+}
+
+TEST_CASE("the configurations of the goldens' image processors") {
+  int run = 0, refused = 0;
+  const auto file = json::parse(read_file(goldens() / "resize" / "processor.json"));
+  for (const auto& golden : file.at("cases")) {
+    VitConfig network;
+    network.family = "vit";
+    network.image_width = golden.at("out_width");
+    network.image_height = golden.at("out_height");
+    network.channels = 3;
+    json config = golden.at("config");
+    const bool timm = golden.at("kind") == "timm";
+    if (timm) config["mean"] = config["std"] = 0.5;  // the goldens are of the pixels before those
+    CAPTURE(config.dump());
+    FirstError errors;
+    Fields fields(config, "processor.json", errors);
+    auto preprocess = timm ? timm_preprocess(fields, network) : huggingface_preprocess(fields, network);
+    // Other filters, and results whose size depends on the picture, are refused.
+    const bool other_filter = config.value("resample", 2) < 2 || config.value("interpolation", "") == "lanczos";
+    const bool any_size =
+        config.value("size", json()).contains("shortest_edge") && !config.value("do_center_crop", false);
+    CHECK(errors.failed() == (other_filter || any_size));
+    ++(errors.failed() ? refused : run);
+    if (errors.failed()) continue;
+    const bool deit = golden.at("kind") == "DeiTImageProcessor";
+    CHECK(preprocess.center_crop == (timm || config.value("do_center_crop", deit)));
+    if (preprocess.center_crop) CHECK(preprocess.crop_height == network.image_height);
+    if (preprocess.center_crop) CHECK(preprocess.crop_width == network.image_width);
+  }
+  CHECK(run > 100);
+  CHECK(refused > 0);
 }
 
 TEST_CASE("architecture names") {
