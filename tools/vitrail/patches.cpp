@@ -53,9 +53,15 @@ Result<PatchGrid> make_grid(const Options& options, Size picture, int channels) 
   grid.stride_x = stride.width;
   grid.remainder = options.pad ? Remainder::pad : options.crop ? Remainder::crop : Remainder::refuse;
   auto made = PatchGrid::make(grid);
-  if (!made && grid.remainder == Remainder::refuse)
-    return Error{made.error().code, made.error().message + " (--pad or --crop allow it)"};
-  return made;
+  if (made) return made;
+  // The library speaks of its enumerators, the user of this program of options.
+  std::string message = made.error().message;
+  for (const std::string name : {"pad", "crop"}) {
+    const std::string enumerator = "Remainder::" + name;
+    if (const std::size_t at = message.find(enumerator); at != message.npos)
+      message.replace(at, enumerator.size(), "--" + name);
+  }
+  return Error{made.error().code, message};
 }
 
 /// The picture with the patches' edges over it, as lead holds the panes of a window, and each patch's token number.

@@ -1,0 +1,321 @@
+// The program `vitrail`, run as a user runs it: exit codes, messages, JSON, files. The networks are tiny ones of the
+// goldens.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/support/pictures.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "vitrail/codecs.hpp"
+
+using namespace vitrail;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+const std::string kGoldens = VITRAIL_SOURCE_DIR "/tests/goldens";
+const std::string kModel = kGoldens + "/saved/vit_f16";  // 32 x 32 pictures, 5 labels
+const std::string kHeadless = kGoldens + "/saved/vit_model_f32";
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+struct Ran {
+  int exit_code = -1;
+  std::string out, err;
+  std::vector<json> lines() const {
+    std::vector<json> objects;
+    for (std::size_t at = 0, end; (end = out.find('\n', at)) != out.npos; at = end + 1)
+      objects.push_back(json::parse(out.substr(at, end - at)));
+    return objects;
+  }
+};
+
+/// A folder to work in, and the program run inside it.
+struct Bench {
+  test::TemporaryFolder folder;
+
+  fs::path path(const std::string& name) const { return folder.path() / name; }
+
+  Ran run(const std::string& arguments) const {
+    const std::string command = "cd '" + folder.path().string() + "' && '" VITRAIL_PROGRAM "' " + arguments +
+                                " >stdout.txt 2>stderr.txt </dev/null";
+    const int status = std::system(command.c_str());
+    Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(path("stdout.txt")), read(path("stderr.txt"))};
+    fs::remove(path("stdout.txt"));
+    fs::remove(path("stderr.txt"));
+    CAPTURE(arguments);
+    CHECK_MESSAGE(ran.exit_code >= 0, "the program crashed");
+    return ran;
+  }
+
+  /// A picture of noise as P6.
+  void picture(const std::string& name, int width, int height, std::uint32_t seed = 1) const {
+    const auto bytes = test::noise(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3, seed);
+    std::ofstream file(path(name), std::ios::binary);
+    file << "P6 " << width << " " << height << " 255\n";
+    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  }
+};
+
+std::string quoted(const std::string& text) { return "'" + text + "'"; }
+const std::string kClassify = "classify -m " + quoted(kModel) + " ";
+const std::string kEmbed = "embed -m " + quoted(kModel) + " ";
+
+}  // namespace
+
+TEST_CASE("help and usage") {
+  const Bench bench;
+  const Ran help = bench.run("--help");
+  CHECK(help.exit_code == 0);
+  for (const std::string command : {"classify", "embed", "patches", "info", "bench"}) {
+    CHECK(has(help.out, command));
+    const Ran own = bench.run(command + " --help");
+    CHECK(own.exit_code == 0);
+    CHECK(has(own.out, "Usage: vitrail " + command));
+  }
+  CHECK(bench.run("--version").exit_code == 0);
+  CHECK(bench.run("").exit_code == 2);
+  CHECK(bench.run("paint").exit_code == 2);
+  CHECK(bench.run("classify").exit_code == 2);
+  CHECK(bench.run("classify -m x -i y --frames 3").exit_code == 2);
+  CHECK(bench.run("classify -m x -i y -k 0").exit_code == 2);
+  CHECK(bench.run("classify -m x -i y --dtype f64").exit_code == 2);
+  CHECK(bench.run("bench --batch 0").exit_code == 2);
+  for (const char* threads : {"0", "-1", "10000", "two", "1.5", "''"}) {
+    CAPTURE(threads);
+    const Ran ran = bench.run(std::string("classify -m x -i y -t ") + threads);
+    CHECK(ran.exit_code == 2);
+    CHECK(has(ran.err, "1…256"));
+  }
+}
+
+TEST_CASE("classify") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  const Ran plain = bench.run(kClassify + "-i a.ppm -k 3 -t 1");
+  CHECK_MESSAGE(plain.exit_code == 0, plain.err);
+  CHECK(has(plain.out, "a.ppm"));
+  CHECK(has(plain.out, "LABEL_"));
+  CHECK(plain.err.empty());  // no progress bar where there is no terminal
+
+  const auto lines = bench.run(kClassify + "-i a.ppm -k 3 --json").lines();
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0]["image"] == "a.ppm");
+  REQUIRE(lines[0]["top"].size() == 3);
+  CHECK(lines[0]["top"][0]["label"] == "LABEL_" + std::to_string(lines[0]["top"][0]["index"].get<int>()));
+  CHECK(lines[0]["top"][0]["probability"] >= lines[0]["top"][1]["probability"]);
+  for (const char* key : {"decode", "preprocess", "encode"}) CHECK(lines[0]["timing_ms"][key] >= 0.0);
+
+  SUBCASE("the answer does not depend on threads, nor on how the pixels arrive") {
+    const auto image = load_image(bench.path("a.ppm"));
+    REQUIRE(image);
+    REQUIRE(save_png(*image, bench.path("a.png")));
+    const std::size_t shape[] = {32, 32, 3};
+    REQUIRE(save_npy(bench.path("a.npy"), shape, std::span(image->row(0), image->size_bytes())));
+    for (const std::string arguments : {"-i a.ppm -t 2", "-i a.png -t 1", "-i a.npy -t 3"}) {
+      const auto again = bench.run(kClassify + arguments + " -k 3 --json").lines();
+      REQUIRE(again.size() == 1);
+      CHECK(again[0]["top"] == lines[0]["top"]);
+    }
+  }
+  SUBCASE("labels of one's own") {
+    std::ofstream(bench.path("five.txt")) << "one\ntwo\r\nthree\nvier ä\nfünf\n";
+    std::ofstream(bench.path("four.txt")) << "one\ntwo\nthree\nfour\n";
+    const Ran named = bench.run(kClassify + "-i a.ppm --labels five.txt");
+    CHECK(named.exit_code == 0);
+    CHECK(has(named.out, "vier ä"));
+    CHECK_FALSE(has(named.out, "\r"));
+    const Ran short_list = bench.run(kClassify + "-i a.ppm --labels four.txt");
+    CHECK(short_list.exit_code == 1);
+    CHECK(has(short_list.err, "4 labels, expected 5"));
+    CHECK(bench.run(kClassify + "-i a.ppm --labels none.txt").exit_code == 1);
+  }
+  SUBCASE("f32 is near int8") {
+    const auto f32 = bench.run(kClassify + "-i a.ppm -k 3 --json --dtype f32").lines();
+    REQUIRE(f32.size() == 1);
+    CHECK(f32[0]["top"][0]["probability"].get<double>() ==
+          doctest::Approx(lines[0]["top"][0]["probability"].get<double>()).epsilon(0.1));
+  }
+}
+
+TEST_CASE("a bad picture does not stop the others") {
+  const Bench bench;
+  fs::create_directory(bench.path("in"));
+  bench.picture("in/a.ppm", 40, 30);
+  std::ofstream(bench.path("in/b.jpg")) << "not a picture";
+  bench.picture("in/c.PPM", 1, 1);
+  std::ofstream(bench.path("in/notes.txt")) << "not looked at";
+  const Ran plain = bench.run(kClassify + "-i in --save-logits l.npy --annotate sheet.png");
+  CHECK(plain.exit_code == 1);
+  CHECK(has(plain.err, "in/b.jpg"));
+  CHECK(has(plain.out, "in/a.ppm"));
+  CHECK(has(plain.out, "in/c.PPM"));
+  CHECK_FALSE(has(plain.out + plain.err, "notes"));
+  CHECK(has(read(bench.path("l.npy")), "'descr': '<f4', 'fortran_order': False, 'shape': (2, 5)"));
+  CHECK(load_image(bench.path("sheet.png")));
+
+  const auto lines = bench.run(kClassify + "-i in --json").lines();
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0].contains("top"));
+  CHECK(has(lines[1]["error"].get<std::string>(), "in/b.jpg"));
+  CHECK(lines[2].contains("top"));
+
+  fs::create_directory(bench.path("empty"));
+  const Ran empty = bench.run(kClassify + "-i empty");
+  CHECK(empty.exit_code == 1);
+  CHECK(has(empty.err, "holds no pictures"));
+}
+
+TEST_CASE("odd pictures") {
+  const Bench bench;
+  bench.picture("tiny.ppm", 1, 1);
+  bench.picture("wide.ppm", 30000, 2);
+  bench.picture("tall.ppm", 1, 2000);
+  CHECK(bench.run(kClassify + "-i tiny.ppm wide.ppm tall.ppm --annotate sheet.png").exit_code == 0);
+  const auto two = test::noise(32 * 32 * 2, 1);
+  const std::size_t shape[] = {32, 32, 2};
+  REQUIRE(save_npy(bench.path("two.npy"), shape, two));
+  const Ran ran = bench.run(kClassify + "-i two.npy");
+  CHECK(ran.exit_code == 1);
+  CHECK(has(ran.err, "(32, 32, 2)"));
+  std::ofstream(bench.path("bad\xff name.ppm")) << "not a picture";
+  CHECK(bench.run(kClassify + "-i 'bad\xff name.ppm' --json").lines().size() == 1);  // a name that is not UTF-8
+}
+
+TEST_CASE("what cannot be written is an error") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  for (const std::string option : {"--save-logits", "--annotate"}) {
+    CAPTURE(option);
+    const Ran missing = bench.run(kClassify + "-i a.ppm " + option + " missing/out");
+    CHECK(missing.exit_code == 1);
+    CHECK(has(missing.err, "missing/out"));
+    CHECK(bench.run(kClassify + "-i a.ppm " + option + " .").exit_code == 1);
+    if (fs::exists("/dev/full")) CHECK(bench.run(kClassify + "-i a.ppm " + option + " /dev/full").exit_code == 1);
+  }
+  CHECK(bench.run(kEmbed + "-i a.ppm -o missing/e.npy").exit_code == 1);
+  CHECK(bench.run("patches -i a.ppm -P 8 -o missing/g.png").exit_code == 1);
+  CHECK(std::distance(fs::directory_iterator(bench.folder.path()), {}) == 1);  // only a.ppm
+}
+
+TEST_CASE("embed") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  bench.picture("b.ppm", 50, 40);
+  const struct {
+    const char *what, *shape;
+  } cases[] = {{"cls", "(2, 64)"}, {"pooled", "(2, 64)"}, {"tokens", "(2, 17, 64)"}, {"patch_embed", "(2, 16, 64)"}};
+  for (const auto& expected : cases) {
+    CAPTURE(expected.what);
+    const Ran ran = bench.run(kEmbed + "-i a.ppm b.ppm -o e.npy --output " + expected.what);
+    CHECK_MESSAGE(ran.exit_code == 0, ran.err);
+    CHECK(has(read(bench.path("e.npy")), std::string("'shape': ") + expected.shape));
+    fs::remove(bench.path("e.npy"));
+  }
+  CHECK(bench.run(kEmbed + "-i a.ppm").exit_code == 2);
+  CHECK(bench.run(kEmbed + "-i a.ppm -o e.npy --output words").exit_code == 2);
+  const Ran failed = bench.run(kEmbed + "-i none.png -o e.npy");
+  CHECK(failed.exit_code == 1);
+  CHECK_FALSE(fs::exists(bench.path("e.npy")));
+
+  bench.run("embed -m " + quoted(kHeadless) + " -i a.ppm -o e.npy");
+  CHECK(fs::exists(bench.path("e.npy")));
+  const Ran no_head = bench.run("classify -m " + quoted(kHeadless) + " -i a.ppm");
+  CHECK(no_head.exit_code == 1);
+  CHECK(has(no_head.err, "no classification head"));
+}
+
+TEST_CASE("patches") {
+  const Bench bench;
+  bench.picture("a.ppm", 48, 32);
+  const auto lines = bench.run("patches -i a.ppm -P 8x16 --json --extract p.npy -o grid.png").lines();
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0]["rows"] == 4);
+  CHECK(lines[0]["columns"] == 3);
+  CHECK(lines[0]["count"] == 12);
+  CHECK(lines[0]["patch_size"] == 8 * 16 * 3);
+  CHECK(load_image(bench.path("grid.png")));
+
+  CHECK(bench.run("patches -P 8x16 --assemble p.npy -i a.ppm -o back.png").exit_code == 0);
+  CHECK(bench.run("patches -P 8x16 --assemble p.npy --size 32x48 -o back2.png").exit_code == 0);
+  const auto original = load_image(bench.path("a.ppm"));
+  REQUIRE(original);
+  for (const char* name : {"back.png", "back2.png"}) {
+    const auto back = load_image(bench.path(name));
+    REQUIRE(back);
+    REQUIRE(back->size_bytes() == original->size_bytes());
+    CHECK(std::equal(back->row(0), back->row(0) + back->size_bytes(), original->row(0)));
+  }
+
+  const Ran refused = bench.run("patches -i a.ppm -P 7");
+  CHECK(refused.exit_code == 1);
+  CHECK(has(refused.err, "--pad or --crop"));
+  CHECK(bench.run("patches -i a.ppm -P 7 --pad -o g.png").exit_code == 0);
+  CHECK(bench.run("patches -i a.ppm -P 7 --crop -o g.png").exit_code == 0);
+  CHECK(bench.run("patches -i a.ppm -P 16 --stride 8 -o g.png").exit_code == 0);
+  CHECK(bench.run("patches -i a.ppm -P 7 --crop --pad").exit_code == 2);
+  for (const char* size : {"0", "-3", "8x", "x8", "8x8x8", "99999", "eight"}) {
+    CAPTURE(size);
+    CHECK(bench.run(std::string("patches -i a.ppm -P ") + size).exit_code == 2);
+  }
+  CHECK(bench.run("patches -P 16").exit_code == 2);
+  CHECK(bench.run("patches -P 16 --assemble p.npy -o b.png").exit_code == 2);
+  CHECK(bench.run("patches -P 16 --assemble p.npy --size 32x48 -o b.png").exit_code == 1);    // other patches
+  CHECK(bench.run("patches -P 8x16 --assemble p.npy --size 64x48 -o b.png").exit_code == 1);  // another picture
+  CHECK(bench.run("patches -P 8x16 --assemble a.ppm --size 32x48 -o b.png").exit_code == 1);  // not an array
+  CHECK_FALSE(fs::exists(bench.path("b.png")));
+}
+
+TEST_CASE("info") {
+  const Bench bench;
+  const auto model = bench.run("info -m " + quoted(kModel) + " --json").lines();
+  REQUIRE(model.size() == 1);
+  CHECK(model[0]["num_labels"] == 5);
+  CHECK(model[0]["embed_dim"] == 64);
+  CHECK(!model[0]["kernels"].empty());
+  const Ran machine = bench.run("info");
+  CHECK_MESSAGE(machine.exit_code == 0, machine.err);
+  CHECK(has(machine.out, "cpu"));
+  const Ran missing = bench.run("info -m missing");
+  CHECK(missing.exit_code == 1);
+  CHECK(has(missing.err, "missing"));
+}
+
+TEST_CASE("bench") {
+  const Bench bench;
+  const auto lines = bench.run("bench -m " + quoted(kModel) + " --runs 3 -t 1 --batch 2 --json").lines();
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0]["dtype"] == "int8");
+  CHECK(lines[1]["dtype"] == "f32");
+  CHECK(lines[0]["f32_median_ms"] == lines[1]["median_ms"]);
+  CHECK(lines[0]["speedup_over_f32"] > 0.0);
+  for (const json& line : lines) {
+    for (const char* key : {"median_ms", "min_ms", "p99_ms", "macs", "gmacs_per_s", "peak_gmacs_per_s", "of_peak",
+                            "threads", "batch", "kernels", "cpu"}) {
+      CAPTURE(key);
+      CHECK(line.contains(key));
+    }
+    CHECK(line["min_ms"] <= line["median_ms"]);
+    CHECK(line["median_ms"] <= line["p99_ms"]);
+    CHECK(line["runs"] == 3);
+  }
+  const Ran one = bench.run("bench -m " + quoted(kModel) + " --runs 1 --dtype f32 -t 1");
+  CHECK(one.exit_code == 0);
+  CHECK(has(one.out, "f32"));
+  CHECK_FALSE(has(one.out, "int8 is"));
+  CHECK(bench.run("bench --arch lenet5 --runs 1").exit_code == 1);
+  CHECK(bench.run("bench --arch vit_tiny_patch16_224 -m x").exit_code == 2);
+}
