@@ -1,4 +1,5 @@
-// Microbenchmarks of every kernel, on every class this CPU has: op/shape/platform. See bench/README.md for how to pin and read.
+// Microbenchmarks of every kernel, on every class this CPU has: op/shape/platform. See bench/README.md for how to pin
+// and read.
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -21,7 +22,8 @@ constexpr int tokens = 197;  // ViT at 224 × 224, P = 16
 
 template <class T>
 struct Buffer {
-  explicit Buffer(std::size_t count) : memory(allocate_aligned(count * sizeof(T))), data(reinterpret_cast<T*>(memory.get())) {}
+  explicit Buffer(std::size_t count)
+      : memory(allocate_aligned(count * sizeof(T))), data(reinterpret_cast<T*>(memory.get())) {}
   AlignedBytes memory;
   T* data;
 };
@@ -38,7 +40,8 @@ void rate(benchmark::State& state, const char* name, double per_iteration) {
 }
 
 void gemm_u8s8(benchmark::State& state, const Kernels& kernels, int n, int k) {
-  Buffer<std::uint8_t> a(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)), scratch(Kernels::gemm_scratch_bytes);
+  Buffer<std::uint8_t> a(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)),
+      scratch(Kernels::gemm_scratch_bytes);
   Buffer<std::int8_t> b(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
   Buffer<std::int32_t> acc(static_cast<std::size_t>(Kernels::max_tile_rows) * 128);
   Random random(2);
@@ -48,20 +51,24 @@ void gemm_u8s8(benchmark::State& state, const Kernels& kernels, int n, int k) {
   for (auto _ : state)
     for (int n0 = 0; n0 < n; n0 += 128)
       for (int m = 0; m < tokens; m += block)
-        kernels.gemm_u8s8({a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k), static_cast<std::size_t>(k),
-                           std::min(block, tokens - m), b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k), k,
+        kernels.gemm_u8s8({a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k),
+                           static_cast<std::size_t>(k), std::min(block, tokens - m),
+                           b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k), k,
                            std::min(2, (n - n0) / 64), acc.data, 128, scratch.data});
   rate(state, "GMAC/s", static_cast<double>(tokens) * n * k);
 }
 
 void gemm_f32(benchmark::State& state, const Kernels& kernels, int n, int k) {
-  const auto a = floats(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)), b = floats(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
+  const auto a = floats(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)),
+             b = floats(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
   Buffer<float> c(48 * 128);
   for (auto _ : state)
     for (int n0 = 0; n0 < n; n0 += 128)
       for (int m = 0; m < tokens; m += 42)
-        kernels.gemm_f32(a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k), static_cast<std::size_t>(k), std::min(42, tokens - m),
-                         b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k), k, std::min(128, n - n0) / 16, c.data, 128);
+        kernels.gemm_f32(a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k),
+                         static_cast<std::size_t>(k), std::min(42, tokens - m),
+                         b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k), k,
+                         std::min(128, n - n0) / 16, c.data, 128);
   rate(state, "GMAC/s", static_cast<double>(tokens) * n * k);
 }
 
@@ -99,14 +106,16 @@ void gelu(benchmark::State& state, const Kernels& kernels, int n) {
   Buffer<float> y(48 * width);
   const std::vector<RowQuant> quant(48, {1e-5f, 128});
   for (auto _ : state)
-    kernels.finish_s32(acc.data, width, 48, n, {quant.data(), scale.data, sums.data}, {bias.data, Activation::gelu_erf, nullptr, 0}, y.data,
-                       width);
+    kernels.finish_s32(acc.data, width, 48, n, {quant.data(), scale.data, sums.data},
+                       {bias.data, Activation::gelu_erf, nullptr, 0}, y.data, width);
   rate(state, "Gelem/s", 48.0 * n);
 }
 
 void patchify_u8(benchmark::State& state, int height, int width, int patch) {
   const PatchGrid grid =
-      PatchGrid::make({.height = height, .width = width, .patch_height = patch, .patch_width = patch, .remainder = Remainder::crop}).value();
+      PatchGrid::make(
+          {.height = height, .width = width, .patch_height = patch, .patch_width = patch, .remainder = Remainder::crop})
+          .value();
   Random random(4);
   const auto pixels = random.bytes(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3);
   std::vector<std::uint8_t> patches(grid.size());
@@ -179,7 +188,9 @@ void add(const std::string& name, Args... args) {
 
 int main(int argc, char** argv) {
   for (const auto& p : test::platforms()) {
-    const auto shape = [](int m, int n, int k) { return std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + "/"; };
+    const auto shape = [](int m, int n, int k) {
+      return std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + "/";
+    };
     for (const int d : {192, 384, 768, 1024}) {  // Ti, S, B, L
       for (const auto& [n, k] : {std::pair{3 * d, d}, {d, d}, {4 * d, d}, {d, 4 * d}}) {
         add("gemm_u8s8/" + shape(tokens, n, k) + p.name, gemm_u8s8, p.kernels, n, k);
@@ -190,19 +201,23 @@ int main(int argc, char** argv) {
       add("layer_norm/" + rows, layer_norm, p.kernels, d);
       add("gelu/48x" + std::to_string(4 * d) + "/" + p.name, gelu, p.kernels, 4 * d);
     }
-    for (const int t : {197, 577, 1370}) add("softmax/" + std::to_string(t) + "x" + std::to_string(t) + "/" + p.name, softmax, p.kernels, t);
+    for (const int t : {197, 577, 1370})
+      add("softmax/" + std::to_string(t) + "x" + std::to_string(t) + "/" + p.name, softmax, p.kernels, t);
     if (p.name != "reference")
       for (const char* size : {"tiny", "small", "base"})
         for (const auto dtype : {DType::int8, DType::f32}) {
-          add(std::string("block_") + (dtype == DType::int8 ? "int8" : "f32") + "/vit_" + size + "_patch16_224/" + p.name, block,
-              "vit_" + std::string(size) + "_patch16_224", p.name, dtype);
-          add(std::string("encode_") + (dtype == DType::int8 ? "int8" : "f32") + "/vit_" + size + "_patch16_224/" + p.name, encode,
-              "vit_" + std::string(size) + "_patch16_224", p.name, dtype);
+          add(std::string("block_") + (dtype == DType::int8 ? "int8" : "f32") + "/vit_" + size + "_patch16_224/" +
+                  p.name,
+              block, "vit_" + std::string(size) + "_patch16_224", p.name, dtype);
+          add(std::string("encode_") + (dtype == DType::int8 ? "int8" : "f32") + "/vit_" + size + "_patch16_224/" +
+                  p.name,
+              encode, "vit_" + std::string(size) + "_patch16_224", p.name, dtype);
         }
   }
   for (const auto& [h, w] : {std::pair{224, 224}, {1080, 1920}}) {
     const std::string size = std::to_string(h) + "x" + std::to_string(w) + "x3";
-    for (const int patch : {8, 14, 16, 32}) add("patchify_u8/" + size + "_P" + std::to_string(patch) + "/best", patchify_u8, h, w, patch);
+    for (const int patch : {8, 14, 16, 32})
+      add("patchify_u8/" + size + "_P" + std::to_string(patch) + "/best", patchify_u8, h, w, patch);
     add("memcpy/" + size + "/libc", copy_bytes, static_cast<std::size_t>(h) * static_cast<std::size_t>(w) * 3);
   }
   benchmark::Initialize(&argc, argv);

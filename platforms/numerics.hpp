@@ -4,8 +4,8 @@
 namespace vitrail::numerics {
 
 /// exp(x) for x clamped to [lowest, highest]: n = rne(x · log2e), r = fma(−n, ln2_hi, x), r = fma(−n, ln2_lo, r),
-/// p = fma(fma(fma(fma(c3, r, c2), r, c1), r, c0), r², r) + 1 with the inner chain in r, times 2ⁿ (by adding n to the exponent).
-/// Minimax fit of (expm1(r) − r)/r² on |r| ≤ ln2/2; largest relative error 1.1e-7 before rounding.
+/// p = fma(fma(fma(fma(c3, r, c2), r, c1), r, c0), r², r) + 1 with the inner chain in r, times 2ⁿ (by adding n to the
+/// exponent). Minimax fit of (expm1(r) − r)/r² on |r| ≤ ln2/2; largest relative error 1.1e-7 before rounding.
 struct Exp {
   static constexpr float lowest = -87.0f, highest = 88.0f;
   static constexpr float log2e = 1.442695041e+00f, ln2_hi = 6.914062500e-01f, ln2_lo = 1.740930560e-03f;
@@ -17,10 +17,10 @@ struct Exp {
 struct ErfSqrt2 {
   static constexpr float limit = 5.0f, t_scale = 2.0f / 25.0f;
   static constexpr int degree = 12;
-  static constexpr float c[degree + 1] = {
-      2.827275693e-01f,  -1.405925602e-01f, 1.030410454e-01f,  -8.088521659e-02f, 6.288434565e-02f,
-      -4.653730616e-02f, 3.280434757e-02f,  -2.232868038e-02f, 1.282102522e-02f,  -5.371147301e-03f,
-      3.445594106e-03f,  -3.226531437e-03f, 1.217456418e-03f};
+  static constexpr float c[degree + 1] = {2.827275693e-01f, -1.405925602e-01f, 1.030410454e-01f, -8.088521659e-02f,
+                                          6.288434565e-02f, -4.653730616e-02f, 3.280434757e-02f, -2.232868038e-02f,
+                                          1.282102522e-02f, -5.371147301e-03f, 3.445594106e-03f, -3.226531437e-03f,
+                                          1.217456418e-03f};
 };
 
 /// tanh GELU as x · sigmoid(2u) = x / (1 + exp(z)), z = x · fma(x², cubic, linear) = −2·√(2/π)·(x + 0.044715·x³).

@@ -21,8 +21,8 @@ struct CpuClass {
 };
 
 /// Every name of every architecture, so that a name of another one is refused as absent and a misspelt one as unknown.
-constexpr std::array all_names{"reference", "sse4_2", "avx2", "avx_vnni", "avx512", "avx512_vnni", "neon", "dotprod",
-                               "i8mm"};
+constexpr std::array all_names{"reference",   "sse4_2", "avx2",    "avx_vnni", "avx512",
+                               "avx512_vnni", "neon",   "dotprod", "i8mm"};
 
 std::string list(const auto& classes, bool only_available) {
   std::string text;
@@ -45,7 +45,7 @@ Result<std::size_t> find_limit(const Classes& classes, std::string_view limit) {
   }
   if (known)
     return Error{ErrorCode::invalid_argument, "VITRAIL_CPU: found '" + std::string(limit) +
-                                                  "', which this CPU lacks; expected one of: " + list(classes, true)};
+                                                  "', which this CPU or this build lacks; expected one of: " + list(classes, true)};
   return Error{ErrorCode::invalid_argument,
                "VITRAIL_CPU: found '" + std::string(limit) + "', expected one of: " + names};
 }
@@ -94,7 +94,8 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   why = "this build has no oneDNN";
   (void)onednn;
 #endif
-  s.report += s.provider ? "int8 product, first choice: " + s.provider->name() + "\n" : "  oneDNN: not used, " + why + "\n";
+  s.report +=
+      s.provider ? "int8 product, first choice: " + s.provider->name() + "\n" : "  oneDNN: not used, " + why + "\n";
   return s;
 }
 

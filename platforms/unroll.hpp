@@ -11,10 +11,12 @@ template <int N, class F>
 [[gnu::always_inline]] inline void unroll(F f) {
   [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
     (f(std::integral_constant<int, i>{}), ...);
-  }(std::make_integer_sequence<int, N>{});
+  }
+  (std::make_integer_sequence<int, N>{});
 }
 
-/// Pins a sum to a register at this point of an unrolled loop: GCC would otherwise load all operands first and spill the sums.
+/// Pins a sum to a register at this point of an unrolled loop: GCC would otherwise load all operands first and spill
+/// the sums.
 #if defined(__x86_64__)
 #define VITRAIL_IN_REGISTER(x) __asm__ volatile("" : "+v"(x))
 #else

@@ -6,8 +6,8 @@
 namespace vitrail {
 namespace {
 
-constexpr int rows_per_task = 8;   // LayerNorm and quantisation: some kilobytes, a few microseconds
-constexpr int query_block = 48;    // attention: rows of scores that stay in the cache; no effect on the answer
+constexpr int rows_per_task = 8;  // LayerNorm and quantisation: some kilobytes, a few microseconds
+constexpr int query_block = 48;   // attention: rows of scores that stay in the cache; no effect on the answer
 constexpr int tile_columns = PackedS8::panel * Kernels::max_tile_panels;
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
@@ -102,7 +102,8 @@ void Engine::norm(const float* x, const Norm& norm, float eps, int count, int di
   pool_.run(ceil_div(count, rows_per_task), [&](int task, int) {
     const int first = task * rows_per_task;
     const auto at = static_cast<std::size_t>(first) * k;
-    kernels_.layer_norm(x + at, k, std::min(rows_per_task, count - first), dim, norm.gamma, norm.beta, eps, dst + at, k);
+    kernels_.layer_norm(x + at, k, std::min(rows_per_task, count - first), dim, norm.gamma, norm.beta, eps, dst + at,
+                        k);
   });
 }
 
@@ -189,10 +190,10 @@ void Engine::attention(const VitConfig& c, const float* qkv, float* keys, float*
     const int first = task % blocks * query_block, rows = std::min(query_block, tokens - first);
     const auto row = static_cast<std::size_t>(first);
     kernels_.gemm_f32(qkv + row * ld_qkv + column, ld_qkv, rows, keys + head * head_floats, dim, token_panels, s.scores,
-                      ld_scores);                                             // [rows, T]
-    kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);               // [rows, T]
+                      ld_scores);                                // [rows, T]
+    kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);  // [rows, T]
     kernels_.gemm_f32(s.scores, ld_scores, rows, values + head * head_floats, tokens, dim_panels, s.context,
-                      ld_context);                                            // [rows, head_dim]
+                      ld_context);  // [rows, head_dim]
     for (int m = 0; m < rows; ++m)
       std::copy_n(s.context + static_cast<std::size_t>(m) * ld_context, dim,
                   out + (row + static_cast<std::size_t>(m)) * width + column);

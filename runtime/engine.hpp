@@ -1,5 +1,5 @@
-// The layers of a network as operations on rows of tokens: which kernel, which tiles, which thread. vit.cpp reads like the paper
-// because everything about the machine is here.
+// The layers of a network as operations on rows of tokens: which kernel, which tiles, which thread. vit.cpp reads like
+// the paper because everything about the machine is here.
 #pragma once
 
 #include <memory>
@@ -15,11 +15,11 @@ namespace vitrail {
 /// Activations as a product reads them: u8 rows with their scales (int8), or f32 rows. One of q and f is set.
 struct Rows {
   int count = 0;
-  int k = 0;                    ///< elements per row
-  std::uint8_t* q = nullptr;    ///< [count, ldq_bytes]
-  std::size_t ldq_bytes = 0;    ///< k rounded up to 64
-  RowQuant* quant = nullptr;    ///< [count]
-  float* f = nullptr;           ///< [count, k]
+  int k = 0;                  ///< elements per row
+  std::uint8_t* q = nullptr;  ///< [count, ldq_bytes]
+  std::size_t ldq_bytes = 0;  ///< k rounded up to 64
+  RowQuant* quant = nullptr;  ///< [count]
+  float* f = nullptr;         ///< [count, k]
 };
 
 /// A linear layer's rows are cut into blocks of this many, all but the last equal.
@@ -37,7 +37,8 @@ class Engine {
   /// Prepares the GEMM provider for products of `rows` rows with `linear`; once, before run time.
   void prepare(const Linear& linear, int rows);
 
-  /// Pixels → patches: one picture u8 [image_height, image_width, channels] to rows.count patches of rows.q (and rows.f in f32).
+  /// Pixels → patches: one picture u8 [image_height, image_width, channels] to rows.count patches of rows.q (and rows.f
+  /// in f32).
   void patchify(const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches);
 
   /// LayerNorm of x [rows.count, rows.k] into rows.
@@ -59,11 +60,11 @@ class Engine {
  private:
   /// Per thread; laid out once.
   struct Scratch {
-    void* gemm;           ///< Kernels::gemm_scratch_bytes
-    std::int32_t* acc;    ///< one GEMM tile; read as float by the f32 product
-    float* row;           ///< one row of the widest layer
-    float* scores;        ///< [query_block, T rounded up to 16]
-    float* context;       ///< [query_block, head_dim rounded up to 16]
+    void* gemm;         ///< Kernels::gemm_scratch_bytes
+    std::int32_t* acc;  ///< one GEMM tile; read as float by the f32 product
+    float* row;         ///< one row of the widest layer
+    float* scores;      ///< [query_block, T rounded up to 16]
+    float* context;     ///< [query_block, head_dim rounded up to 16]
   };
   Scratch scratch_of(std::byte* base, std::size_t* bytes) const;
 

@@ -1,17 +1,21 @@
 // The seam between what a Vision Transformer is (runtime/) and how a machine does it (platforms/).
 //
-// A kernel is a plain function: it owns nothing (no memory, threads or state), never fails, and may be called on any part of its
-// output from any thread. The table starts complete with platforms/reference; platforms/x86 and platforms/arm override what
-// they do better. The reference is the definition: every other kernel gives the same bits, because
+// A kernel is a plain function: it owns nothing (no memory, threads or state), never fails, and may be called on any
+// part of its output from any thread. The table starts complete with platforms/reference; platforms/x86 and
+// platforms/arm override what they do better. The reference is the definition: every other kernel gives the same bits,
+// because
 //   * integer sums are exact, in any order;
 //   * a float product sum is one chain of fma in increasing k, one chain per output element;
-//   * a float reduction over a row (a "row sum") adds element k to accumulator k mod 64 in increasing k, where elements missing at the
+//   * a float reduction over a row (a "row sum") adds element k to accumulator k mod 64 in increasing k, where elements
+//   missing at the
 //     end count as +0, then folds the accumulators i += i+32, i += i+16, … i += i+1;
-//   * multiply-adds are fused exactly where the contract says fma; division and sqrt are IEEE's; rounding is to nearest even.
+//   * multiply-adds are fused exactly where the contract says fma; division and sqrt are IEEE's; rounding is to nearest
+//   even.
 // So any vector width gives one answer (the exception, SSE4.2, has no fma and says so).
 //
-// Words: `ld…` is the distance between rows in elements, `…_bytes` in bytes. Rows of u8 activations start at multiples of 64 bytes
-// and may be read up to the next multiple of 64. Sizes are ≥ 1 unless said otherwise. Outputs never overlap inputs unless said so.
+// Words: `ld…` is the distance between rows in elements, `…_bytes` in bytes. Rows of u8 activations start at multiples
+// of 64 bytes and may be read up to the next multiple of 64. Sizes are ≥ 1 unless said otherwise. Outputs never overlap
+// inputs unless said so.
 #pragma once
 
 #include <cstddef>
@@ -55,7 +59,7 @@ struct PackedF32 {
 
 /// What happens to a finished tile of sums: y = activation(y₀ + bias), then dst = y, or residual + y.
 struct Epilogue {
-  const float* bias = nullptr;      ///< [cols], or null for zeros
+  const float* bias = nullptr;  ///< [cols], or null for zeros
   Activation activation = Activation::none;
   const float* residual = nullptr;  ///< [rows, cols] with ld_residual, or null; may be dst itself
   std::size_t ld_residual = 0;
@@ -70,18 +74,19 @@ struct Dequant {
 
 /// One GEMM tile: acc[m][n] = Σ_k a[m][k] · b[n][k], exact in s32.
 struct GemmU8S8Tile {
-  const std::uint8_t* a;     ///< [rows, k_padded]
-  std::size_t lda_bytes;     ///< a multiple of 64
-  int rows;                  ///< 1 … Kernels::max_tile_rows
-  const std::int8_t* b;      ///< first of `panels` consecutive panels of a PackedS8
-  int k_padded;              ///< a multiple of 64, < 66 048 so that no sum leaves s32
-  int panels;                ///< 1 … Kernels::max_tile_panels
-  std::int32_t* acc;         ///< [rows, 64 · panels], 64-byte aligned
-  std::size_t ldacc;         ///< a multiple of 16
-  void* scratch;             ///< Kernels::gemm_scratch_bytes, 64-byte aligned, contents undefined
+  const std::uint8_t* a;  ///< [rows, k_padded]
+  std::size_t lda_bytes;  ///< a multiple of 64
+  int rows;               ///< 1 … Kernels::max_tile_rows
+  const std::int8_t* b;   ///< first of `panels` consecutive panels of a PackedS8
+  int k_padded;           ///< a multiple of 64, < 66 048 so that no sum leaves s32
+  int panels;             ///< 1 … Kernels::max_tile_panels
+  std::int32_t* acc;      ///< [rows, 64 · panels], 64-byte aligned
+  std::size_t ldacc;      ///< a multiple of 16
+  void* scratch;          ///< Kernels::gemm_scratch_bytes, 64-byte aligned, contents undefined
 };
 
-/// A provider of GEMM tiles that prepares something per shape (oneDNN: its primitives). Made with a session, shared by its threads.
+/// A provider of GEMM tiles that prepares something per shape (oneDNN: its primitives). Made with a session, shared by
+/// its threads.
 class GemmProvider {
  public:
   virtual ~GemmProvider() = default;
@@ -97,7 +102,8 @@ struct Kernels {
   static constexpr int max_tile_panels = 2;
   static constexpr std::size_t gemm_scratch_bytes = 128 * 1024;
 
-  /// `count` runs of `run_bytes` bytes, `src_step` and `dst_step` bytes apart (patchify: one row of pixels into its patches).
+  /// `count` runs of `run_bytes` bytes, `src_step` and `dst_step` bytes apart (patchify: one row of pixels into its
+  /// patches).
   void (*copy_runs)(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
                     std::size_t run_bytes, int count);
 
@@ -107,7 +113,8 @@ struct Kernels {
                      float* dst, std::size_t ld_dst);
 
   /// Row quantisation: lo = min(0, min x), hi = max(0, max x), range = hi − lo. scale = range/255, inv = 255/range,
-  /// zero_point = rne(−lo · inv), q = clamp(rne(x · inv) + zero_point, 0, 255). A row narrower than 1e-30 becomes scale 1, all zeros.
+  /// zero_point = rne(−lo · inv), q = clamp(rne(x · inv) + zero_point, 0, 255). A row narrower than 1e-30 becomes scale
+  /// 1, all zeros.
   void (*quantize_rows)(const float* x, std::size_t ldx, int rows, int k, std::uint8_t* q, std::size_t ldq_bytes,
                         RowQuant* quant);
 
@@ -115,7 +122,8 @@ struct Kernels {
   void (*layer_norm_quantize)(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
                               float eps, float* row, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
 
-  /// Each row in place: m = max x; p = exp((x − m) · scale); dst = p · (1/rowsum(p)). scale > 0. Numerics of exp: simd/math.hpp.
+  /// Each row in place: m = max x; p = exp((x − m) · scale); dst = p · (1/rowsum(p)). scale > 0. Numerics of exp:
+  /// simd/math.hpp.
   void (*softmax)(float* x, std::size_t ldx, int rows, int cols, float scale);
 
   /// dst += src.
@@ -127,7 +135,8 @@ struct Kernels {
 
   /// c[m][n] = Σ_k a[m][k] · b[k][n] (a chain of fma from +0), for `panels` consecutive panels of a PackedF32 [k, n].
   /// All 16 · panels columns of c are written. a is not padded.
-  void (*gemm_f32)(const float* a, std::size_t lda, int rows, const float* b, int k, int panels, float* c, std::size_t ldc);
+  void (*gemm_f32)(const float* a, std::size_t lda, int rows, const float* b, int k, int panels, float* c,
+                   std::size_t ldc);
 
   /// y₀ = fma(float(acc − zero_point · col_sum), row scale · col_scale, bias), then the rest of the epilogue.
   void (*finish_s32)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
@@ -154,7 +163,8 @@ struct Selection {
 };
 
 /// Chooses, implemented by platforms/. Reads no environment itself.
-/// @param cpu_limit  a class to go no higher than (VITRAIL_CPU), or empty. Unknown names and classes this CPU lacks are errors.
+/// @param cpu_limit  a class to go no higher than (VITRAIL_CPU), or empty. Unknown names and classes this CPU lacks are
+/// errors.
 /// @param onednn     false (VITRAIL_ONEDNN=0): oneDNN is left out
 /// @param threads    that will call the provider at the same time
 Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, int threads);

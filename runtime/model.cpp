@@ -1,8 +1,8 @@
 #include <new>
 #include <system_error>
 
-#include "runtime/model_impl.hpp"
 #include "runtime/model/network.hpp"
+#include "runtime/model_impl.hpp"
 
 namespace vitrail {
 namespace {
@@ -50,8 +50,8 @@ ModelInfo make_info(const Weights& w) {
 template <class Read>
 Result<Model> build(const Read& read, const LoadOptions& options) try {
   if (options.threads < 1 || options.threads > 256)
-    return Error{ErrorCode::invalid_argument, "LoadOptions::threads: found " + std::to_string(options.threads) +
-                                                  ", expected 1 … 256"};
+    return Error{ErrorCode::invalid_argument,
+                 "LoadOptions::threads: found " + std::to_string(options.threads) + ", expected 1 … 256"};
   auto source = read();
   if (!source) return source.error();
   auto weights = pack_weights(*source, options);

@@ -59,8 +59,8 @@ struct Session::Impl {
     const VitConfig& c = weights.config;
     engine.prepare(weights.patch, c.num_patches());
     for (int b = 1; b <= max_batch; ++b) {
-      for (const auto* l : {&weights.blocks[0].qkv, &weights.blocks[0].proj, &weights.blocks[0].fc1,
-                            &weights.blocks[0].fc2})
+      for (const auto* l :
+           {&weights.blocks[0].qkv, &weights.blocks[0].proj, &weights.blocks[0].fc1, &weights.blocks[0].fc2})
         engine.prepare(*l, b * c.num_tokens());
       for (const auto* l : {&weights.pooler, &weights.head, &weights.head_dist})
         if (*l) engine.prepare(**l, b);
@@ -94,9 +94,9 @@ Result<Pixels> Session::Impl::network_pixels(const ImageView& image, std::size_t
     if (!processed) return processed.error();
     view = *processed;
     if (view.width != c.image_width || view.height != c.image_height)
-      return Error{ErrorCode::invalid_argument,
-                   "image: found " + size_text(view.height, view.width) + " pixels after preprocessing, expected " +
-                       size_text(c.image_height, c.image_width)};
+      return Error{ErrorCode::invalid_argument, "image: found " + size_text(view.height, view.width) +
+                                                    " pixels after preprocessing, expected " +
+                                                    size_text(c.image_height, c.image_width)};
   }
   if (view.format == wanted) return Pixels{view.data, view.stride_bytes};
   auto& buffer = converted[b];
@@ -130,7 +130,8 @@ Result<Session> Model::session() const { return session(SessionOptions{}); }
 
 Result<Session> Model::session(const SessionOptions& options) const try {
   if (options.threads < 1 || options.threads > 256) return out_of_range("threads", options.threads, "1 … 256");
-  if (options.max_batch < 1 || options.max_batch > 1024) return out_of_range("max_batch", options.max_batch, "1 … 1024");
+  if (options.max_batch < 1 || options.max_batch > 1024)
+    return out_of_range("max_batch", options.max_batch, "1 … 1024");
   auto selection = select_kernels(environment("VITRAIL_CPU"), environment("VITRAIL_ONEDNN") != "0", options.threads);
   if (!selection) return selection.error();
   return Session(std::make_unique<Session::Impl>(*this, std::move(*selection), options));

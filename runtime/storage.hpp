@@ -12,7 +12,9 @@ namespace vitrail {
 
 inline constexpr std::size_t storage_alignment = 64;  ///< bytes: a cache line, an AVX-512 register
 
-inline std::size_t align_up(std::size_t n, std::size_t unit = storage_alignment) { return (n + unit - 1) / unit * unit; }
+inline std::size_t align_up(std::size_t n, std::size_t unit = storage_alignment) {
+  return (n + unit - 1) / unit * unit;
+}
 
 struct AlignedDelete {
   void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{storage_alignment}); }
@@ -42,7 +44,8 @@ class Storage {
   std::size_t bytes_ = 0;
 };
 
-/// Hands out parts of a block; with no block it only measures. Parts of a region that begins at the same mark share memory.
+/// Hands out parts of a block; with no block it only measures. Parts of a region that begins at the same mark share
+/// memory.
 class Layout {
  public:
   explicit Layout(std::byte* base = nullptr) : base_(base) {}

@@ -3,9 +3,11 @@
 namespace vitrail {
 namespace {
 
-// A worker spins this often before it sleeps: some tens of microseconds, longer than the gap between two jobs of one network.
+// A worker spins this often before it sleeps: some tens of microseconds, longer than the gap between two jobs of one
+// network.
 constexpr int spins_before_sleep = 2000;
-// The caller waits for the last tasks of others; past this it lets other threads have its core (more threads than cores).
+// The caller waits for the last tasks of others; past this it lets other threads have its core (more threads than
+// cores).
 constexpr int spins_before_yield = 200;
 
 }  // namespace

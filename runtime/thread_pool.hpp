@@ -1,5 +1,5 @@
-// The session's own threads. A job is `count` tasks claimed one by one, so a slow core takes fewer of them; a thread that wakes too
-// late finds nothing left and delays nobody.
+// The session's own threads. A job is `count` tasks claimed one by one, so a slow core takes fewer of them; a thread
+// that wakes too late finds nothing left and delays nobody.
 #pragma once
 
 #include <atomic>
@@ -19,11 +19,12 @@ class ThreadPool {
 
   int size() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls task(index, thread) for every index in [0, count), on this thread (0) and the workers (1 … size() − 1), and returns when all
-  /// calls have. Does not allocate. `task` must not throw. One job at a time.
+  /// Calls task(index, thread) for every index in [0, count), on this thread (0) and the workers (1 … size() − 1), and
+  /// returns when all calls have. Does not allocate. `task` must not throw. One job at a time.
   template <class Task>
   void run(int count, const Task& task) noexcept {
-    run(count, [](const void* context, int index, int thread) { (*static_cast<const Task*>(context))(index, thread); },
+    run(
+        count, [](const void* context, int index, int thread) { (*static_cast<const Task*>(context))(index, thread); },
         &task);
   }
 
@@ -40,10 +41,10 @@ class ThreadPool {
   int count_ = 0;
 
   // One cache line each: they are written by different threads.
-  alignas(64) std::atomic<int> next_{0};              ///< the first task nobody has claimed
-  alignas(64) std::atomic<int> inside_{0};            ///< workers that may be looking at the job
-  alignas(64) std::atomic<std::uint32_t> epoch_{0};   ///< odd while a job is open
-  alignas(64) std::atomic<int> parked_{0};            ///< workers asleep
+  alignas(64) std::atomic<int> next_{0};             ///< the first task nobody has claimed
+  alignas(64) std::atomic<int> inside_{0};           ///< workers that may be looking at the job
+  alignas(64) std::atomic<std::uint32_t> epoch_{0};  ///< odd while a job is open
+  alignas(64) std::atomic<int> parked_{0};           ///< workers asleep
   std::atomic<bool> stop_{false};
   std::vector<std::thread> workers_;
 };

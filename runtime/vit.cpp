@@ -26,8 +26,12 @@ void embed(Engine& e, const Weights& w, State& s, const Pixels& picture, std::si
   const auto prefix_dim = static_cast<std::size_t>(c.prefix_tokens()) * dim;
   float* x = s.x + b * (prefix_dim + patches_dim);  // [T, D]
 
-  Rows patches{.count = c.num_patches(), .k = c.patch_size(), .q = s.patches,  // [N, P·P·C]
-               .ldq_bytes = align_up(static_cast<std::size_t>(c.patch_size())), .quant = s.quant, .f = s.patches_f32};
+  Rows patches{.count = c.num_patches(),
+               .k = c.patch_size(),
+               .q = s.patches,  // [N, P·P·C]
+               .ldq_bytes = align_up(static_cast<std::size_t>(c.patch_size())),
+               .quant = s.quant,
+               .f = s.patches_f32};
   e.patchify(w, picture.data, picture.stride_bytes, patches);
   std::copy_n(w.prefix, prefix_dim, x);
   e.linear(patches, w.patch, Activation::none, w.positions, dim, x + prefix_dim, dim);  // [N, D]
@@ -48,8 +52,8 @@ void pool(const VitConfig& c, const float* tokens, float* dst) {
   for (std::size_t d = 0; d < dim; ++d) dst[d] /= static_cast<float>(c.num_patches());
 }
 
-/// logits [B, num_labels] of the pooled rows. DeiT's second head reads the distillation token; logits and pooled are then the means
-/// of the two.
+/// logits [B, num_labels] of the pooled rows. DeiT's second head reads the distillation token; logits and pooled are
+/// then the means of the two.
 void classify(Engine& e, const Weights& w, State& s, int batch) {
   const VitConfig& c = w.config;
   const auto labels = static_cast<std::size_t>(c.num_labels), dim = static_cast<std::size_t>(c.embed_dim);
@@ -63,7 +67,8 @@ void classify(Engine& e, const Weights& w, State& s, int batch) {
   e.linear(rows, *w.head_dist, Activation::none, nullptr, 0, s.logits_dist, labels);
   for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * labels; ++i)
     s.logits[i] = (s.logits[i] + s.logits_dist[i]) * 0.5f;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * dim; ++i) s.pooled[i] = (s.pooled[i] + s.rows[i]) * 0.5f;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * dim; ++i)
+    s.pooled[i] = (s.pooled[i] + s.rows[i]) * 0.5f;
 }
 
 }  // namespace
@@ -75,18 +80,18 @@ void transform(Engine& e, const Weights& w, const Block& block, State& s, int ba
   const std::size_t TD = static_cast<std::size_t>(c.num_tokens()) * D;
 
   Rows a = rows_of(s, w.dtype, count, c.embed_dim, s.rows);
-  e.norm(s.x, block.norm1, c.layer_norm_eps, a);                                               // a [B·T, D]
-  e.linear(a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);                          // qkv [B·T, 3D]
+  e.norm(s.x, block.norm1, c.layer_norm_eps, a);                       // a [B·T, D]
+  e.linear(a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);  // qkv [B·T, 3D]
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
-    e.attention(c, s.qkv + 3 * b * TD, s.keys, s.values, s.rows + b * TD);                     // rows [B·T, D]
-  e.quantize(s.rows, a);                                                                       // a [B·T, D]
-  e.linear(a, block.proj, Activation::none, s.x, D, s.x, D);                                   // x += [B·T, D]
+    e.attention(c, s.qkv + 3 * b * TD, s.keys, s.values, s.rows + b * TD);  // rows [B·T, D]
+  e.quantize(s.rows, a);                                                    // a [B·T, D]
+  e.linear(a, block.proj, Activation::none, s.x, D, s.x, D);                // x += [B·T, D]
 
-  e.norm(s.x, block.norm2, c.layer_norm_eps, a);                                               // a [B·T, D]
-  e.linear(a, block.fc1, c.activation, nullptr, 0, s.hidden, M);                               // hidden [B·T, M]
+  e.norm(s.x, block.norm2, c.layer_norm_eps, a);                  // a [B·T, D]
+  e.linear(a, block.fc1, c.activation, nullptr, 0, s.hidden, M);  // hidden [B·T, M]
   Rows h = rows_of(s, w.dtype, count, c.mlp_dim, s.hidden);
-  e.quantize(s.hidden, h);                                                                     // h [B·T, M]
-  e.linear(h, block.fc2, Activation::none, s.x, D, s.x, D);                                    // x += [B·T, D]
+  e.quantize(s.hidden, h);                                   // h [B·T, M]
+  e.linear(h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·T, D]
 }
 
 void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pictures) {
@@ -98,23 +103,23 @@ void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pict
     if (at) at = std::copy_n(s.x, BTD, at);
   };
 
-  for (std::size_t b = 0; b < pictures.size(); ++b) embed(e, w, s, pictures[b], b);            // x [B·T, D]
+  for (std::size_t b = 0; b < pictures.size(); ++b) embed(e, w, s, pictures[b], b);  // x [B·T, D]
   keep();
   for (const Block& block : w.blocks) {
-    transform(e, w, block, s, batch);                                                          // x [B·T, D]
+    transform(e, w, block, s, batch);  // x [B·T, D]
     keep();
   }
 
   if (w.norm)
-    e.norm(s.x, *w.norm, c.layer_norm_eps, count, c.embed_dim, s.tokens);                      // tokens [B, T, D]
+    e.norm(s.x, *w.norm, c.layer_norm_eps, count, c.embed_dim, s.tokens);  // tokens [B, T, D]
   else
     std::copy_n(s.x, BTD, s.tokens);
   for (std::size_t b = 0; b < pictures.size(); ++b) {
-    if (c.has_cls) std::copy_n(s.tokens + b * TD, D, s.cls + b * D);                           // cls [B, D]
-    pool(c, s.tokens + b * TD, s.pooled + b * D);                                              // pooled [B, D]
+    if (c.has_cls) std::copy_n(s.tokens + b * TD, D, s.cls + b * D);  // cls [B, D]
+    pool(c, s.tokens + b * TD, s.pooled + b * D);                     // pooled [B, D]
   }
   if (w.pool_norm) e.norm(s.pooled, *w.pool_norm, c.layer_norm_eps, batch, c.embed_dim, s.pooled);
-  if (w.head) classify(e, w, s, batch);                                                        // logits [B, labels]
+  if (w.head) classify(e, w, s, batch);  // logits [B, labels]
   if (w.pooler) {
     Rows p = rows_of(s, w.dtype, batch, c.embed_dim, s.pooled);
     e.quantize(s.pooled, p);
@@ -141,7 +146,8 @@ State State::place(Layout& layout, const Weights& w, int max_batch, bool keep_pa
   s.rows = layout.take<float>(B * T * D);
   if (!f32) s.q = layout.take<std::uint8_t>(B * T * align_up(std::max(D, M)));
   if (keep_patch_embed) s.patch_embed = layout.take<float>(B * N * D);
-  if (keep_hidden_states) s.hidden_states = layout.take<float>((static_cast<std::size_t>(c.num_layers) + 1) * B * T * D);
+  if (keep_hidden_states)
+    s.hidden_states = layout.take<float>((static_cast<std::size_t>(c.num_layers) + 1) * B * T * D);
 
   // One after the other in time, so one over the other in memory.
   const std::size_t shared = layout.mark();

@@ -8,23 +8,23 @@
 
 namespace vitrail {
 
-/// The activations of one session, for B pictures at most; shapes with T = tokens, D = embed_dim, M = mlp_dim, N = patches.
-/// The big buffers share memory where their lives do not overlap.
+/// The activations of one session, for B pictures at most; shapes with T = tokens, D = embed_dim, M = mlp_dim, N =
+/// patches. The big buffers share memory where their lives do not overlap.
 struct State {
-  float* x = nullptr;        ///< [B, T, D] the residual stream
-  std::uint8_t* q = nullptr; ///< [B·T, widest row] u8 rows, int8 only
-  RowQuant* quant = nullptr; ///< [B·T]
+  float* x = nullptr;               ///< [B, T, D] the residual stream
+  std::uint8_t* q = nullptr;        ///< [B·T, widest row] u8 rows, int8 only
+  RowQuant* quant = nullptr;        ///< [B·T]
   std::uint8_t* patches = nullptr;  ///< [N, P·P·C rounded up to 64], one picture
   float* patches_f32 = nullptr;     ///< [N, P·P·C], f32 only
-  float* qkv = nullptr;      ///< [B·T, 3D]
-  float* keys = nullptr;     ///< one picture's, packed
-  float* values = nullptr;   ///< one picture's, packed
-  float* rows = nullptr;     ///< [B·T, D] attention's output; normalised rows in f32
-  float* hidden = nullptr;   ///< [B·T, M] inside the MLP
-  float* tokens = nullptr;   ///< [B, T, D] after the final LayerNorm
-  float* cls = nullptr;      ///< [B, D]
-  float* pooled = nullptr;   ///< [B, D]
-  float* logits = nullptr;   ///< [B, num_labels]
+  float* qkv = nullptr;             ///< [B·T, 3D]
+  float* keys = nullptr;            ///< one picture's, packed
+  float* values = nullptr;          ///< one picture's, packed
+  float* rows = nullptr;            ///< [B·T, D] attention's output; normalised rows in f32
+  float* hidden = nullptr;          ///< [B·T, M] inside the MLP
+  float* tokens = nullptr;          ///< [B, T, D] after the final LayerNorm
+  float* cls = nullptr;             ///< [B, D]
+  float* pooled = nullptr;          ///< [B, D]
+  float* logits = nullptr;          ///< [B, num_labels]
   float* logits_dist = nullptr;     ///< [B, num_labels] of the distillation head
   float* patch_embed = nullptr;     ///< [B, N, D], when kept
   float* hidden_states = nullptr;   ///< [L + 1, B, T, D], when kept

@@ -111,8 +111,8 @@ void Packer::pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& r
   PackedF32& p = linear.f32;
   p.n = linear.out;
   p.k = linear.in;
-  auto* data = w_.storage.make<float>(static_cast<std::size_t>(p.panels()) * PackedF32::panel *
-                                      static_cast<std::size_t>(p.k));
+  auto* data =
+      w_.storage.make<float>(static_cast<std::size_t>(p.panels()) * PackedF32::panel * static_cast<std::size_t>(p.k));
   p.data = data;
   pool_.run(p.panels(), [&](int panel, int thread) {
     float* x = scratch_[static_cast<std::size_t>(thread)].data();
@@ -201,8 +201,7 @@ Linear Packer::patch_embedding() {
     to_f32(t, static_cast<std::int64_t>(n) * c.patch_size(), c.patch_size(), chw);
     for (int ch = 0; ch < c.channels; ++ch) {
       const double factor = fold ? c.preprocess.rescale / c.preprocess.std[static_cast<std::size_t>(ch)] : 1.0;
-      for (int i = 0; i < area; ++i)
-        dst[i * c.channels + ch] = static_cast<float>(chw[ch * area + i] * factor);
+      for (int i = 0; i < area; ++i) dst[i * c.channels + ch] = static_cast<float>(chw[ch * area + i] * factor);
     }
   });
   w_.parameters += static_cast<std::uint64_t>(t.elements());

@@ -32,15 +32,16 @@ struct Block {
   Linear qkv;   ///< D → 3D
   Linear proj;  ///< D → D
   Norm norm2;
-  Linear fc1;   ///< D → M
-  Linear fc2;   ///< M → D
+  Linear fc1;  ///< D → M
+  Linear fc2;  ///< M → D
 };
 
 struct Weights {
   VitConfig config;
   DType dtype = DType::int8;
-  Linear patch;                      ///< P·P·C → D, HWC order. int8: on raw u8 pixels, with rescale, mean and std folded in
-  const float* pixel_values = nullptr;  ///< f32 only: [channels, 256], (pixel·rescale − mean)/std; folding would cancel digits
+  Linear patch;  ///< P·P·C → D, HWC order. int8: on raw u8 pixels, with rescale, mean and std folded in
+  const float* pixel_values =
+      nullptr;  ///< f32 only: [channels, 256], (pixel·rescale − mean)/std; folding would cancel digits
   const float* prefix = nullptr;     ///< [prefix_tokens, D]: CLS and distillation token with their positions
   const float* positions = nullptr;  ///< [N, D]
   std::vector<Block> blocks;

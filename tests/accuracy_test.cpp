@@ -45,8 +45,8 @@ TEST_CASE("the demo network: int8 keeps the accuracy of f32 on pictures never se
     agree += f32[i] == int8[i];
   }
   const auto percent = [](int n) { return 100.0 * n / pictures; };
-  MESSAGE(pictures << " held-out pictures: f32 " << percent(f32_right) << " %, int8 " << percent(int8_right) << " %, same top-1 "
-                   << percent(agree) << " %");
+  MESSAGE(pictures << " held-out pictures: f32 " << percent(f32_right) << " %, int8 " << percent(int8_right)
+                   << " %, same top-1 " << percent(agree) << " %");
   CHECK(percent(f32_right) >= 95.0);
   CHECK(percent(f32_right) <= 99.5);
   CHECK(std::abs(percent(int8_right) - percent(f32_right)) <= 0.5);

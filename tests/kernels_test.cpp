@@ -1,5 +1,5 @@
-// Every kernel of every class this CPU has gives the reference's bits, on odd sizes, strides and values; and the reference agrees
-// with plain arithmetic in double.
+// Every kernel of every class this CPU has gives the reference's bits, on odd sizes, strides and values; and the
+// reference agrees with plain arithmetic in double.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -111,8 +111,8 @@ TEST_CASE("row kernels equal the reference on every class") {
         std::vector<std::uint8_t> q(count, 9);
         std::vector<RowQuant> quant(3);
         if (normalized)
-          kernels.layer_norm_quantize(x.data(), ld, rows, length, gamma.data(), beta.data(), 1e-6f, row.data(), q.data(), ld,
-                                      quant.data());
+          kernels.layer_norm_quantize(x.data(), ld, rows, length, gamma.data(), beta.data(), 1e-6f, row.data(),
+                                      q.data(), ld, quant.data());
         else
           kernels.quantize_rows(x.data(), ld, rows, length, q.data(), ld, quant.data());
         q.insert(q.end(), reinterpret_cast<std::uint8_t*>(quant.data()),
@@ -145,8 +145,8 @@ TEST_CASE("row kernels equal the reference on every class") {
 
 TEST_CASE("rows of zeros, of one value and of extreme values quantise the same on every class") {
   const float big = std::numeric_limits<float>::max(), tiny = std::numeric_limits<float>::denorm_min();
-  const std::vector<std::vector<float>> rows = {std::vector<float>(70, 0.0f),  std::vector<float>(70, 5.0f),
-                                                std::vector<float>(70, -5.0f), std::vector<float>(70, tiny),
+  const std::vector<std::vector<float>> rows = {std::vector<float>(70, 0.0f),   std::vector<float>(70, 5.0f),
+                                                std::vector<float>(70, -5.0f),  std::vector<float>(70, tiny),
                                                 std::vector<float>(70, 1e-29f), {-big, big, 1.0f, 0.0f}};
   for (const auto& platform : test::platforms())
     for (const auto& x : rows) {
@@ -157,7 +157,8 @@ TEST_CASE("rows of zeros, of one value and of extreme values quantise the same o
         std::memcpy(q.data() + x.size(), &quant, sizeof quant);
         return q;
       };
-      if (std::isfinite(x[0] - (x.size() > 1 ? x[1] : 0))) CHECK(same_bits(run(platform.kernels), run(reference_kernels)));
+      if (std::isfinite(x[0] - (x.size() > 1 ? x[1] : 0)))
+        CHECK(same_bits(run(platform.kernels), run(reference_kernels)));
     }
 }
 
@@ -176,7 +177,8 @@ TEST_CASE("the int8 product is exact on every class") {
           Aligned<std::int8_t> b(n * k);
           Aligned<std::int32_t> acc(m * (n + 16)), expected(m * (n + 16));
           // Extremes first: 255 · ±127 in every product is where a saturating instruction would show.
-          for (std::size_t i = 0; i < a.size; ++i) a.data()[i] = rows % 2 ? 255 : static_cast<std::uint8_t>(random.bits());
+          for (std::size_t i = 0; i < a.size; ++i)
+            a.data()[i] = rows % 2 ? 255 : static_cast<std::uint8_t>(random.bits());
           for (std::size_t i = 0; i < b.size; ++i)
             b.data()[i] = static_cast<std::int8_t>(rows == 1 ? 127 : rows == 5 ? -127 : random.integer(-127, 127));
           GemmU8S8Tile tile{a.data(), lda, rows, b.data(), k_padded, panels, acc.data(), n + 16, scratch.data()};
@@ -188,8 +190,7 @@ TEST_CASE("the int8 product is exact on every class") {
           for (const std::size_t col : {std::size_t{0}, n - 1}) {
             std::int64_t sum = 0;
             for (std::size_t i = 0; i < k; ++i)
-              sum += a.data()[(m - 1) * lda + i] *
-                     b.data()[col / 64 * 64 * k + (i / 4 * 64 + col % 64) * 4 + i % 4];
+              sum += a.data()[(m - 1) * lda + i] * b.data()[col / 64 * 64 * k + (i / 4 * 64 + col % 64) * 4 + i % 4];
             CHECK(expected.data()[(m - 1) * (n + 16) + col] == sum);
           }
         }

@@ -1,5 +1,6 @@
-// The published DeiT-Tiny against PyTorch's results, where its folder is at hand: VITRAIL_REAL, or shared/real/deit_tiny beside the
-// repository. It is not part of the repository, so without it this test says that it is skipped.
+// The published DeiT-Tiny against PyTorch's results, where its folder is at hand: VITRAIL_REAL, or
+// shared/real/deit_tiny beside the repository. It is not part of the repository, so without it this test says that it
+// is skipped.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -23,7 +24,8 @@ fs::path folder() {
 double largest_difference(std::span<const float> a, const NpyArray<float>& b) {
   REQUIRE(a.size() == b.values.size());
   double largest = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::fabs(static_cast<double>(a[i]) - b.values[i]));
+  for (std::size_t i = 0; i < a.size(); ++i)
+    largest = std::max(largest, std::fabs(static_cast<double>(a[i]) - b.values[i]));
   return largest;
 }
 

@@ -1,5 +1,5 @@
-// Whole networks against transformers' and timm's own results (tests/goldens/vit and saved): every output in f32 to 1e-4; int8 to the bit
-// between all classes of this CPU, and close to f32.
+// Whole networks against transformers' and timm's own results (tests/goldens/vit and saved): every output in f32 to
+// 1e-4; int8 to the bit between all classes of this CPU, and close to f32.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -28,7 +28,9 @@ class Case {
   }
   fs::path folder() const { return made_ ? made_->folder() : source_; }
   bool has(const std::string& array) const { return fs::exists(source_ / (array + ".npy")); }
-  std::vector<float> expected(const std::string& array) const { return read_npy<float>(source_ / (array + ".npy")).values; }
+  std::vector<float> expected(const std::string& array) const {
+    return read_npy<float>(source_ / (array + ".npy")).values;
+  }
   std::vector<int> rows(const char* key) const { return description_.at(key).get<std::vector<int>>(); }
 
  private:
@@ -78,7 +80,8 @@ std::vector<float> pick(std::span<const float> all, const std::vector<int>& chos
 struct Input {
   explicit Input(const ModelInfo& info)
       : bytes(golden_picture("mixed", info.image_width, info.image_height, info.channels)),
-        view{bytes.data(), info.image_width, info.image_height, static_cast<std::ptrdiff_t>(info.image_width) * info.channels,
+        view{bytes.data(), info.image_width, info.image_height,
+             static_cast<std::ptrdiff_t>(info.image_width) * info.channels,
              info.channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8} {}
   std::vector<std::uint8_t> bytes;
   ImageView view;
@@ -104,7 +107,8 @@ TEST_CASE("f32: every output equals the goldens to 1e-4") {
     Session session = model.session({.keep_patch_embed = true, .keep_hidden_states = true}).value();
     const Input picture(model.info());
     const Output out = session.run(picture.view).value();
-    const auto D = static_cast<std::size_t>(model.info().embed_dim), T = static_cast<std::size_t>(model.info().num_tokens);
+    const auto D = static_cast<std::size_t>(model.info().embed_dim),
+               T = static_cast<std::size_t>(model.info().num_tokens);
     const auto L = static_cast<std::size_t>(model.info().num_layers);
 
     if (c.has("logits")) CHECK(largest_difference(out.logits, c.expected("logits")) <= tolerance);

@@ -8,7 +8,8 @@ using namespace vitrail::x86;
 namespace {
 
 constexpr std::uint32_t fma_avx = 1u << 12 | 1u << 27 | 1u << 28, avx2 = 1u << 5;
-constexpr std::uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31, vnni512 = 1u << 11, vnni256 = 1u << 4;
+constexpr std::uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31, vnni512 = 1u << 11,
+                        vnni256 = 1u << 4;
 constexpr std::uint64_t ymm = 0x7, zmm = 0xe7;
 
 }  // namespace

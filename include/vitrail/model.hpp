@@ -1,4 +1,5 @@
-// A Vision Transformer as it is published, loaded from its folder: weights quantised and packed once, shared by sessions.
+// A Vision Transformer as it is published, loaded from its folder: weights quantised and packed once, shared by
+// sessions.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,7 @@ struct ModelInfo {
   int num_tokens = 0;   ///< T = N + CLS + distillation token
   int embed_dim = 0;    ///< D
   int num_layers = 0, num_heads = 0, mlp_dim = 0;
-  int num_labels = 0;   ///< 0: no classification head
+  int num_labels = 0;  ///< 0: no classification head
   std::uint64_t parameters = 0;
   std::uint64_t macs = 0;           ///< multiply-accumulates of one picture's matrix products
   std::uint64_t weights_bytes = 0;  ///< of the packed weights in memory
@@ -55,8 +56,8 @@ class Model {
   /// index) or timm (config.json with `architecture` and `pretrained_cfg`, model.safetensors).
   static Result<Model> load(const std::filesystem::path& folder, const LoadOptions& options = {});
 
-  /// A network of a timm architecture name (vit_tiny_patch16_224, vit_base_patch16_224, deit_small_patch16_224 …) with random weights: for
-  /// benchmarks. The same name gives the same weights everywhere.
+  /// A network of a timm architecture name (vit_tiny_patch16_224, vit_base_patch16_224, deit_small_patch16_224 …) with
+  /// random weights: for benchmarks. The same name gives the same weights everywhere.
   static Result<Model> random(std::string_view architecture, const LoadOptions& options = {});
 
   const ModelInfo& info() const noexcept;

@@ -13,19 +13,19 @@
 namespace vitrail {
 
 struct SessionOptions {
-  int threads = 1;    ///< worker threads including the caller, 1 … 256; the answer does not depend on it
-  int max_batch = 1;  ///< pictures per run(), 1 … 1024; the answer does not depend on it
-  bool keep_patch_embed = false;     ///< fill Output::patch_embed
-  bool keep_hidden_states = false;   ///< fill Output::hidden_states
+  int threads = 1;                ///< worker threads including the caller, 1 … 256; the answer does not depend on it
+  int max_batch = 1;              ///< pictures per run(), 1 … 1024; the answer does not depend on it
+  bool keep_patch_embed = false;  ///< fill Output::patch_embed
+  bool keep_hidden_states = false;  ///< fill Output::hidden_states
 };
 
 /// Results of one run, borrowed from the session and valid until its next run. B = pictures of that run.
 struct Output {
-  std::span<const float> logits;         ///< [B, num_labels]; empty without a classification head
-  std::span<const float> tokens;         ///< [B, T, D] after the final LayerNorm (transformers' last_hidden_state)
-  std::span<const float> cls;            ///< [B, D] row 0 of tokens; empty when the network has no CLS token
-  std::span<const float> pooled;         ///< [B, D] pooler output where the network has a pooler, else what the head reads
-                                         ///< (two heads: the mean of the two tokens they read)
+  std::span<const float> logits;  ///< [B, num_labels]; empty without a classification head
+  std::span<const float> tokens;  ///< [B, T, D] after the final LayerNorm (transformers' last_hidden_state)
+  std::span<const float> cls;     ///< [B, D] row 0 of tokens; empty when the network has no CLS token
+  std::span<const float> pooled;  ///< [B, D] pooler output where the network has a pooler, else what the head reads
+                                  ///< (two heads: the mean of the two tokens they read)
   std::span<const float> patch_embed;    ///< [B, N, D] before positions; only with keep_patch_embed
   std::span<const float> hidden_states;  ///< [L + 1, B, T, D] residual stream before block 0 and after each block; only
                                          ///< with keep_hidden_states
@@ -44,10 +44,10 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  /// One picture. A picture of exactly the network's size is borrowed as it is; another one is resized and cropped first as
-  /// the model's configuration says, which allocates only when its size or format differ from the last one's.
-  /// Never throws; the success path does not allocate, lock a global, read the environment or print. (Where oneDNN multiplies, it
-  /// allocates inside its own call, on every tile; VITRAIL_ONEDNN=0 leaves it out.)
+  /// One picture. A picture of exactly the network's size is borrowed as it is; another one is resized and cropped
+  /// first as the model's configuration says, which allocates only when its size or format differ from the last one's.
+  /// Never throws; the success path does not allocate, lock a global, read the environment or print. (Where oneDNN
+  /// multiplies, it allocates inside its own call, on every tile; VITRAIL_ONEDNN=0 leaves it out.)
   Result<Output> run(const ImageView& image) noexcept;
 
   /// Several pictures, at most max_batch; sizes may differ.

@@ -1,5 +1,5 @@
-// The only file that includes oneDNN (2.6 … 3.x). It is asked for whole tiles, u8 × s8 → s32 without attributes, and trusted only when
-// the implementation it picked is on the list of those known to be exact.
+// The only file that includes oneDNN (2.6 … 3.x). It is asked for whole tiles, u8 × s8 → s32 without attributes, and
+// trusted only when the implementation it picked is on the list of those known to be exact.
 #include "platforms/onednn/onednn.hpp"
 
 #include <array>
@@ -14,12 +14,12 @@ extern "C" [[gnu::weak]] int omp_get_max_threads();
 namespace vitrail::onednn {
 namespace {
 
-/// Implementations that were run and found equal to the reference. `gemm:jit` is not here: it is the name of reference code too,
-/// and plain avx512_core saturates.
+/// Implementations that were run and found equal to the reference. `gemm:jit` is not here: it is the name of reference
+/// code too, and plain avx512_core saturates.
 constexpr std::array<std::string_view, 2> exact{"brg:avx512_core_vnni", "brg_matmul:avx10_1_512"};
 
-/// One OpenMP thread while it lives: our own pool splits the tiles. OpenMP keeps the setting per calling thread, which may be an
-/// application's, so it is put back.
+/// One OpenMP thread while it lives: our own pool splits the tiles. OpenMP keeps the setting per calling thread, which
+/// may be an application's, so it is put back.
 class OneThread {
  public:
   OneThread() noexcept {
@@ -39,8 +39,7 @@ class OneThread {
 
 class Provider final : public GemmProvider {
  public:
-  explicit Provider(int threads)
-      : engine_(dnnl::engine::kind::cpu, 0), threads_(static_cast<std::size_t>(threads)) {
+  explicit Provider(int threads) : engine_(dnnl::engine::kind::cpu, 0), threads_(static_cast<std::size_t>(threads)) {
     for (int t = 0; t < threads; ++t) streams_.emplace_back(engine_);
   }
 

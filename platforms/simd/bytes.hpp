@@ -25,11 +25,16 @@ template <class A>
 void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
                std::size_t run_bytes, int count) {
   switch (run_bytes) {  // RGB and grey patches 8, 14, 16 and 32 pixels wide
-    case 24: return copy_fixed_runs<A, 24>(src, src_step, dst, dst_step, count);
-    case 42: return copy_fixed_runs<A, 42>(src, src_step, dst, dst_step, count);
-    case 48: return copy_fixed_runs<A, 48>(src, src_step, dst, dst_step, count);
-    case 96: return copy_fixed_runs<A, 96>(src, src_step, dst, dst_step, count);
-    case 16: return copy_fixed_runs<A, 16>(src, src_step, dst, dst_step, count);
+    case 24:
+      return copy_fixed_runs<A, 24>(src, src_step, dst, dst_step, count);
+    case 42:
+      return copy_fixed_runs<A, 42>(src, src_step, dst, dst_step, count);
+    case 48:
+      return copy_fixed_runs<A, 48>(src, src_step, dst, dst_step, count);
+    case 96:
+      return copy_fixed_runs<A, 96>(src, src_step, dst, dst_step, count);
+    case 16:
+      return copy_fixed_runs<A, 16>(src, src_step, dst, dst_step, count);
     default:
       for (int i = 0; i < count; ++i) __builtin_memcpy(dst + i * dst_step, src + i * src_step, run_bytes);
   }

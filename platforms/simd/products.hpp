@@ -57,10 +57,14 @@ VITRAIL_INLINE void finish_tile(int rows, int cols, const Epilogue& e, float* ds
 template <class A, class First>
 VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, First first) {
   switch (e.activation) {
-    case Activation::none: return finish_tile<A, Activation::none>(rows, cols, e, dst, ld_dst, first);
-    case Activation::gelu_erf: return finish_tile<A, Activation::gelu_erf>(rows, cols, e, dst, ld_dst, first);
-    case Activation::gelu_tanh: return finish_tile<A, Activation::gelu_tanh>(rows, cols, e, dst, ld_dst, first);
-    case Activation::tanh: return finish_tile<A, Activation::tanh>(rows, cols, e, dst, ld_dst, first);
+    case Activation::none:
+      return finish_tile<A, Activation::none>(rows, cols, e, dst, ld_dst, first);
+    case Activation::gelu_erf:
+      return finish_tile<A, Activation::gelu_erf>(rows, cols, e, dst, ld_dst, first);
+    case Activation::gelu_tanh:
+      return finish_tile<A, Activation::gelu_tanh>(rows, cols, e, dst, ld_dst, first);
+    case Activation::tanh:
+      return finish_tile<A, Activation::tanh>(rows, cols, e, dst, ld_dst, first);
   }
 }
 
@@ -76,21 +80,23 @@ template <class A>
 void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
                 float* dst, std::size_t ld_dst) {
   using V = F16<A>;
-  finish_any<A>(rows, cols, e, dst, ld_dst, [&](int m, int n, int count) __attribute__((always_inline)) {
-    const I16<A> zero = I16<A>::all(d.row[m].zero_point) * load_first<A>(d.col_sum + n, count);
-    const V scale = V::all(d.row[m].scale) * V::load_first(d.col_scale + n, count);
-    const V bias = e.bias ? V::load_first(e.bias + n, count) : V::all(0.0f);
-    return fma(to_float(I16<A>::load(acc + m * ldacc + n) - zero), scale, bias);
-  });
+  finish_any<A>(
+      rows, cols, e, dst, ld_dst, [&](int m, int n, int count) __attribute__((always_inline)) {
+        const I16<A> zero = I16<A>::all(d.row[m].zero_point) * load_first<A>(d.col_sum + n, count);
+        const V scale = V::all(d.row[m].scale) * V::load_first(d.col_scale + n, count);
+        const V bias = e.bias ? V::load_first(e.bias + n, count) : V::all(0.0f);
+        return fma(to_float(I16<A>::load(acc + m * ldacc + n) - zero), scale, bias);
+      });
 }
 
 template <class A>
 void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& e, float* dst,
                 std::size_t ld_dst) {
   using V = F16<A>;
-  finish_any<A>(rows, cols, e, dst, ld_dst, [&](int m, int n, int count) __attribute__((always_inline)) {
-    return V::load(acc + m * ldacc + n) + (e.bias ? V::load_first(e.bias + n, count) : V::all(0.0f));
-  });
+  finish_any<A>(
+      rows, cols, e, dst, ld_dst, [&](int m, int n, int count) __attribute__((always_inline)) {
+        return V::load(acc + m * ldacc + n) + (e.bias ? V::load_first(e.bias + n, count) : V::all(0.0f));
+      });
 }
 
 }  // namespace vitrail::simd

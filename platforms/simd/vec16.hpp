@@ -1,6 +1,6 @@
-// The fixed 16-lane vector that every float kernel is written on: two AVX2 registers, one AVX-512, four NEON. Also the one place
-// that knows how xsimd's versions (8.1 … 14) differ, and what xsimd leaves to plain intrinsics.
-// Everything is a template on the xsimd architecture, so that no function compiled for AVX-512 can be linked into AVX2 code.
+// The fixed 16-lane vector that every float kernel is written on: two AVX2 registers, one AVX-512, four NEON. Also the
+// one place that knows how xsimd's versions (8.1 … 14) differ, and what xsimd leaves to plain intrinsics. Everything is
+// a template on the xsimd architecture, so that no function compiled for AVX-512 can be linked into AVX2 code.
 #pragma once
 
 #include <cstddef>
@@ -70,12 +70,12 @@ struct I16 {
 };
 
 // Lane-wise operations: one loop over the parts each.
-#define VITRAIL_LANEWISE(T, NAME, ARGS, EXPR) \
-  template <class A>                          \
-  VITRAIL_INLINE T<A> NAME ARGS {             \
-    T<A> r;                                   \
+#define VITRAIL_LANEWISE(T, NAME, ARGS, EXPR)               \
+  template <class A>                                        \
+  VITRAIL_INLINE T<A> NAME ARGS {                           \
+    T<A> r;                                                 \
     for (int i = 0; i < T<A>::parts; ++i) r.part[i] = EXPR; \
-    return r;                                 \
+    return r;                                               \
   }
 VITRAIL_LANEWISE(F16, operator+, (F16<A> x, F16<A> y), x.part[i] + y.part[i])
 VITRAIL_LANEWISE(F16, operator-, (F16<A> x, F16<A> y), x.part[i] - y.part[i])
@@ -173,8 +173,8 @@ VITRAIL_INLINE void store_u8(I16<A> x, std::uint8_t* dst) {
 #endif
 #ifdef __AVX2__
   if constexpr (I16<A>::parts == 2) {
-    const __m256i words = _mm256_packs_epi32(x.part[0], x.part[1]);            // 0-3 8-11 | 4-7 12-15
-    const __m256i ordered = _mm256_permute4x64_epi64(words, 0b11'01'10'00);    // 0-7 | 8-15
+    const __m256i words = _mm256_packs_epi32(x.part[0], x.part[1]);          // 0-3 8-11 | 4-7 12-15
+    const __m256i ordered = _mm256_permute4x64_epi64(words, 0b11'01'10'00);  // 0-7 | 8-15
     const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), bytes);
     return;

@@ -1,5 +1,5 @@
-// int8 GEMM tile for AVX2 without VNNI. Exact: bytes are widened to 16 bits and multiplied with vpmaddwd, because vpmaddubsw would
-// saturate (2 · 255 · 127 > 32767).
+// int8 GEMM tile for AVX2 without VNNI. Exact: bytes are widened to 16 bits and multiplied with vpmaddwd, because
+// vpmaddubsw would saturate (2 · 255 · 127 > 32767).
 #ifndef __AVX2__
 #error "compile with -mavx2"
 #endif
@@ -11,7 +11,8 @@
 namespace vitrail::x86 {
 namespace {
 
-// A block of k is widened once into scratch and used by every row and column of the tile; its sums stay exact in any order.
+// A block of k is widened once into scratch and used by every row and column of the tile; its sums stay exact in any
+// order.
 constexpr int k_block = 512;
 constexpr int strip = 8;      // columns: two registers of four columns × four k
 constexpr int row_block = 6;  // 6 rows × 2 registers = 12 of the 16 registers hold sums
@@ -78,8 +79,8 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
     widen_rows(t.a + k0, t.lda_bytes, t.rows, k, a);
     for (int n = 0; n < t.panels * PackedS8::panel; n += strip) {
       const int panel = n / PackedS8::panel * PackedS8::panel;
-      widen_strip(t.b + static_cast<std::size_t>(panel) * t.k_padded +
-                      static_cast<std::size_t>(k0) * PackedS8::panel + (n - panel) * 4,
+      widen_strip(t.b + static_cast<std::size_t>(panel) * t.k_padded + static_cast<std::size_t>(k0) * PackedS8::panel +
+                      (n - panel) * 4,
                   k, b);
       int m = 0;
       for (; m + row_block <= t.rows; m += row_block)

@@ -1,4 +1,5 @@
-// int8 GEMM tile for AVX512-VNNI: vpdpbusd on 512 bits, sixteen columns × four k per register, a whole panel of 64 columns at once.
+// int8 GEMM tile for AVX512-VNNI: vpdpbusd on 512 bits, sixteen columns × four k per register, a whole panel of 64
+// columns at once.
 #ifndef __AVX512VNNI__
 #error "compile with -mavx512vnni"
 #endif
@@ -10,7 +11,8 @@
 namespace vitrail::x86 {
 namespace {
 
-constexpr int row_block = 6;  // 6 rows × 4 registers = 24 of the 32 registers hold sums, enough to hide vpdpbusd's latency
+constexpr int row_block =
+    6;  // 6 rows × 4 registers = 24 of the 32 registers hold sums, enough to hide vpdpbusd's latency
 
 /// M rows × 64 columns over all of k.
 template <int M>
@@ -29,7 +31,9 @@ void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b
       });
     });
   }
-  unroll<4 * M>([&](auto i) __attribute__((always_inline)) { _mm512_store_si512(acc + i / 4 * ldacc + i % 4 * 16, sum[i / 4][i % 4]); });
+  unroll<4 * M>([&](auto i) __attribute__((always_inline)) {
+    _mm512_store_si512(acc + i / 4 * ldacc + i % 4 * 16, sum[i / 4][i % 4]);
+  });
 }
 
 template <int M>

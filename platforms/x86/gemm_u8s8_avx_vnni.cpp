@@ -1,4 +1,5 @@
-// int8 GEMM tile for AVX-VNNI (256 bits): vpdpbusd multiplies u8 × s8 and adds four products to an s32 without saturating.
+// int8 GEMM tile for AVX-VNNI (256 bits): vpdpbusd multiplies u8 × s8 and adds four products to an s32 without
+// saturating.
 #ifndef __AVXVNNI__
 #error "compile with -mavxvnni"
 #endif
@@ -52,8 +53,8 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
     int m = 0;
     for (; m + row_block <= t.rows; m += row_block)
       multiply<row_block>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k_padded, t.acc + m * t.ldacc + n, t.ldacc);
-    multiply_rest<row_block - 1>(t.rows - m, t.a + m * t.lda_bytes, t.lda_bytes, b, t.k_padded,
-                                 t.acc + m * t.ldacc + n, t.ldacc);
+    multiply_rest<row_block - 1>(t.rows - m, t.a + m * t.lda_bytes, t.lda_bytes, b, t.k_padded, t.acc + m * t.ldacc + n,
+                                 t.ldacc);
   }
 }
 

@@ -33,8 +33,8 @@ struct VitConfig {
   int mlp_dim = 0;     ///< M
   int num_labels = 0;  ///< 0: no head
   bool has_cls = true;
-  bool has_dist = false;         ///< DeiT's distillation token, after CLS
-  bool position_prefix = true;   ///< the position table covers CLS and distillation tokens too
+  bool has_dist = false;        ///< DeiT's distillation token, after CLS
+  bool position_prefix = true;  ///< the position table covers CLS and distillation tokens too
   Activation activation = Activation::gelu_erf;
   float layer_norm_eps = 1e-12f;
   Pool pool = Pool::cls;
@@ -43,9 +43,9 @@ struct VitConfig {
 
   int grid_rows() const { return image_height / patch_height; }
   int grid_columns() const { return image_width / patch_width; }
-  int num_patches() const { return grid_rows() * grid_columns(); }       ///< N
+  int num_patches() const { return grid_rows() * grid_columns(); }  ///< N
   int prefix_tokens() const { return int{has_cls} + int{has_dist}; }
-  int num_tokens() const { return prefix_tokens() + num_patches(); }     ///< T
+  int num_tokens() const { return prefix_tokens() + num_patches(); }  ///< T
   int head_dim() const { return embed_dim / num_heads; }
   int patch_size() const { return patch_height * patch_width * channels; }  ///< K of the patch embedding
 };
@@ -84,29 +84,30 @@ struct BlockSource {
   LinearSource qkv;   ///< [3D, D]: q, k, v
   LinearSource proj;  ///< [D, D]
   NormSource norm2;
-  LinearSource fc1;   ///< [M, D]
-  LinearSource fc2;   ///< [D, M]
+  LinearSource fc1;  ///< [M, D]
+  LinearSource fc2;  ///< [D, M]
 };
 
 /// All tensors of a network, shapes checked against the configuration.
 struct NetworkSource {
   VitConfig config;
-  TensorView patch_weight;                ///< [D, C, patch_height, patch_width], a convolution's
-  std::optional<TensorView> patch_bias;   ///< [D]
-  std::optional<TensorView> cls, dist;    ///< D elements each
-  TensorView positions;                   ///< [T or N, D] (leading 1s allowed)
-  std::vector<BlockSource> blocks;        ///< num_layers
-  std::optional<NormSource> norm;         ///< on every token, after the last block
-  std::optional<NormSource> pool_norm;    ///< on the pooled vector (timm's fc_norm)
-  std::optional<LinearSource> pooler;     ///< [D, D], tanh: transformers' pooler
-  std::optional<LinearSource> head;       ///< [num_labels, D]
-  std::optional<LinearSource> head_dist;  ///< [num_labels, D] on the distillation token; logits are averaged with head's
+  TensorView patch_weight;               ///< [D, C, patch_height, patch_width], a convolution's
+  std::optional<TensorView> patch_bias;  ///< [D]
+  std::optional<TensorView> cls, dist;   ///< D elements each
+  TensorView positions;                  ///< [T or N, D] (leading 1s allowed)
+  std::vector<BlockSource> blocks;       ///< num_layers
+  std::optional<NormSource> norm;        ///< on every token, after the last block
+  std::optional<NormSource> pool_norm;   ///< on the pooled vector (timm's fc_norm)
+  std::optional<LinearSource> pooler;    ///< [D, D], tanh: transformers' pooler
+  std::optional<LinearSource> head;      ///< [num_labels, D]
+  std::optional<LinearSource>
+      head_dist;  ///< [num_labels, D] on the distillation token; logits are averaged with head's
 
-  std::shared_ptr<const void> files;      ///< keeps the mapped files alive
+  std::shared_ptr<const void> files;  ///< keeps the mapped files alive
 };
 
-/// Reads a model folder (Hugging Face or timm): configuration, tensors by name, everything checked. Nothing is converted yet.
-/// Errors name the file, the key or tensor, what was found and what was expected.
+/// Reads a model folder (Hugging Face or timm): configuration, tensors by name, everything checked. Nothing is
+/// converted yet. Errors name the file, the key or tensor, what was found and what was expected.
 Result<NetworkSource> read_network(const std::filesystem::path& folder);
 
 /// A network of a timm architecture name whose tensors are filled by a fixed pseudo-random generator.

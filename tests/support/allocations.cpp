@@ -28,8 +28,12 @@ std::uint64_t vitrail::test::allocations() { return count; }
 
 void* operator new(std::size_t n) { return counted(n, 16, __builtin_return_address(0)); }
 void* operator new[](std::size_t n) { return counted(n, 16, __builtin_return_address(0)); }
-void* operator new(std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a), __builtin_return_address(0)); }
-void* operator new[](std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a), __builtin_return_address(0)); }
+void* operator new(std::size_t n, std::align_val_t a) {
+  return counted(n, static_cast<std::size_t>(a), __builtin_return_address(0));
+}
+void* operator new[](std::size_t n, std::align_val_t a) {
+  return counted(n, static_cast<std::size_t>(a), __builtin_return_address(0));
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
