@@ -44,8 +44,9 @@ Result<std::size_t> find_limit(const Classes& classes, std::string_view limit) {
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
   if (known)
-    return Error{ErrorCode::invalid_argument, "VITRAIL_CPU: found '" + std::string(limit) +
-                                                  "', which this CPU or this build lacks; expected one of: " + list(classes, true)};
+    return Error{ErrorCode::invalid_argument,
+                 "VITRAIL_CPU: found '" + std::string(limit) +
+                     "', which this CPU or this build lacks; expected one of: " + list(classes, true)};
   return Error{ErrorCode::invalid_argument,
                "VITRAIL_CPU: found '" + std::string(limit) + "', expected one of: " + names};
 }
