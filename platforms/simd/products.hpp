@@ -1,8 +1,8 @@
 // The f32 product, and the epilogues of both products, on sixteen lanes (contracts: runtime/kernels.hpp).
 #pragma once
 
+#include "platforms/registers.hpp"
 #include "platforms/simd/math.hpp"
-#include "platforms/unroll.hpp"
 
 namespace vitrail::simd {
 

@@ -5,7 +5,7 @@
 #endif
 #include <immintrin.h>
 
-#include "platforms/unroll.hpp"
+#include "platforms/registers.hpp"
 #include "platforms/x86/x86.hpp"
 
 namespace vitrail::x86 {
@@ -46,7 +46,7 @@ void multiply(const std::int16_t* a, const std::int16_t* b, int k, bool first, s
     const __m256i b0 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b));
     const __m256i b1 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b + 16));
     unroll<M>([&](auto m) __attribute__((always_inline)) {
-      const __m256i four = _mm256_set1_epi64x(*reinterpret_cast<const long long*>(a + m * k_block + i));
+      const __m256i four = _mm256_set1_epi64x(load_as<long long>(a + m * k_block + i));
       sum[m][0] = _mm256_add_epi32(sum[m][0], _mm256_madd_epi16(four, b0));
       sum[m][1] = _mm256_add_epi32(sum[m][1], _mm256_madd_epi16(four, b1));
       VITRAIL_IN_REGISTER(sum[m][0]);

@@ -5,7 +5,7 @@
 #endif
 #include <immintrin.h>
 
-#include "platforms/unroll.hpp"
+#include "platforms/registers.hpp"
 #include "platforms/x86/x86.hpp"
 
 namespace vitrail::x86 {
@@ -24,7 +24,7 @@ void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b
     __m512i column[4];
     unroll<4>([&](auto j) __attribute__((always_inline)) { column[j] = _mm512_load_si512(b + 64 * j); });
     unroll<M>([&](auto m) __attribute__((always_inline)) {
-      const __m512i four = _mm512_set1_epi32(*reinterpret_cast<const int*>(a + m * lda_bytes + i));
+      const __m512i four = _mm512_set1_epi32(load_as<int>(a + m * lda_bytes + i));
       unroll<4>([&](auto j) __attribute__((always_inline)) {
         sum[m][j] = _mm512_dpbusd_epi32(sum[m][j], four, column[j]);
         VITRAIL_IN_REGISTER(sum[m][j]);

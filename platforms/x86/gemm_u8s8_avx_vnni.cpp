@@ -5,7 +5,7 @@
 #endif
 #include <immintrin.h>
 
-#include "platforms/unroll.hpp"
+#include "platforms/registers.hpp"
 #include "platforms/x86/x86.hpp"
 
 namespace vitrail::x86 {
@@ -24,7 +24,7 @@ void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b
     const __m256i b0 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b));
     const __m256i b1 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b + 32));
     unroll<M>([&](auto m) __attribute__((always_inline)) {
-      const __m256i four = _mm256_set1_epi32(*reinterpret_cast<const int*>(a + m * lda_bytes + i));
+      const __m256i four = _mm256_set1_epi32(load_as<int>(a + m * lda_bytes + i));
       sum[m][0] = _mm256_dpbusd_avx_epi32(sum[m][0], four, b0);
       sum[m][1] = _mm256_dpbusd_avx_epi32(sum[m][1], four, b1);
       VITRAIL_IN_REGISTER(sum[m][0]);

@@ -1,4 +1,5 @@
-// Loops that the front end unrolls, so that arrays of sums become registers before the optimiser looks.
+// Loops that the front end unrolls, so that arrays of sums become registers before the optimiser looks; and what goes
+// with them.
 #pragma once
 
 #include <type_traits>
@@ -13,6 +14,14 @@ template <int N, class F>
     (f(std::integral_constant<int, i>{}), ...);
   }
   (std::make_integer_sequence<int, N>{});
+}
+
+/// sizeof(T) bytes at any address and of any type, as a T: what a broadcast loads.
+template <class T>
+[[gnu::always_inline]] inline T load_as(const void* src) {
+  T value;
+  __builtin_memcpy(&value, src, sizeof value);
+  return value;
 }
 
 /// Pins a sum to a register at this point of an unrolled loop: GCC would otherwise load all operands first and spill
