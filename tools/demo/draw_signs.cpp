@@ -93,9 +93,10 @@ bool write_set(const Options& options) {
 }
 
 bool write_samples(const std::string& directory) {
-  constexpr int sizes[] = {160, 240, 128, 320};
+  // The first of a class becomes a PNG, the second a JPEG, which noise costs less.
+  constexpr int sizes[2][4] = {{128, 144, 160, 176}, {192, 240, 288, 320}};
   for (int i = 0; i < 2 * class_count; ++i) {
-    const int label = label_of(i), n = i / class_count + 1, size = sizes[(label + 2 * n) % 4];
+    const int label = label_of(i), n = i / class_count + 1, size = sizes[n - 1][label % 4];
     const auto bytes = draw_sign(samples_seed + i, label, size);
     const std::string path = directory + '/' + std::string(labels()[label]) + '-' + std::to_string(n) + ".ppm";
     std::ofstream file(path, std::ios::binary);
@@ -109,6 +110,10 @@ bool write_samples(const std::string& directory) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--labels") {
+    for (const auto label : labels()) std::cout << label << '\n';
+    return 0;
+  }
   Options options;
   if (!parse(argc, argv, options)) return usage();
   bool written = true;

@@ -18,10 +18,10 @@ struct Pose {
   Point centre, upright;
 
   explicit Pose(Random& random) {
-    radius = random.uniform(0.19f, 0.42f);
+    radius = random.uniform(0.22f, 0.42f);
     const float slack = std::max(0.0f, 0.52f - radius);
     centre = {0.5f + slack * random.peaked(), 0.5f + slack * random.peaked()};
-    const Point roll = direction(22 * random.peaked()), yaw = direction(55 * random.peaked());
+    const Point roll = direction(22 * random.peaked()), yaw = direction(50 * random.peaked());
     const Point pitch = direction(35 * random.peaked());
     upright = roll;
     // Columns of pitch · yaw · roll for the plane's x and y axes; the eye is `distance` radii away.
@@ -138,7 +138,7 @@ struct Occluder {
   Occluder(Random& random, const Pose& pose) {
     // At least half of it misses the middle of the sign.
     const Point towards = direction(random.uniform(0, 360));
-    centre = pose.centre + towards * (pose.radius * random.uniform(0.35f, 1.25f));
+    centre = pose.centre + towards * (pose.radius * random.uniform(0.45f, 1.25f));
     turn = direction(random.uniform(0, 360));
     half = {pose.radius * random.uniform(0.12f, 0.42f), pose.radius * random.uniform(0.08f, 0.3f)};
     rounded = random.chance(0.75f);
@@ -184,9 +184,9 @@ struct Camera {
   explicit Camera(Random& random) {
     const Point brightest = direction(random.uniform(0, 360));
     slope = brightest * random.uniform(0, 0.55f);
-    const bool night = random.chance(0.12f);
-    exposure = night ? random.uniform(0.3f, 0.55f) : random.uniform(0.75f, 1.35f);
-    contrast = random.uniform(0.6f, 1.1f);
+    const bool night = random.chance(0.1f);
+    exposure = night ? random.uniform(0.35f, 0.6f) : random.uniform(0.75f, 1.35f);
+    contrast = random.uniform(0.65f, 1.1f);
     lift = random.uniform(0, 0.45f) * std::max(0.0f, 1 - contrast);
     const float warm = 0.14f * random.peaked();
     tint = {1 + warm, 1 + 0.04f * random.peaked(), 1 - warm};
@@ -195,10 +195,10 @@ struct Camera {
     shadow_normal = direction(random.uniform(0, 360));
     shadow = random.uniform(0.25f, 0.55f);
     shadow_width = random.uniform(0.01f, 0.12f);
-    const float soft = random.chance(0.3f) ? 0.0f : random.uniform(0, 0.032f);
-    const float moved = random.chance(0.75f) ? 0.0f : random.uniform(0.01f, 0.045f);
+    const float soft = random.chance(0.35f) ? 0.0f : random.uniform(0, 0.026f);
+    const float moved = random.chance(0.8f) ? 0.0f : random.uniform(0.01f, 0.036f);
     blur = random.chance(0.6f) ? Point{soft + moved, soft} : Point{soft, soft + moved};
-    noise = night ? random.uniform(0.02f, 0.09f) : random.uniform(0.004f, 0.06f);
+    noise = night ? random.uniform(0.02f, 0.08f) : random.uniform(0.004f, 0.06f);
     vignette = random.uniform(0, 0.5f);
   }
 
