@@ -48,7 +48,7 @@ bool has(std::string_view text, std::string_view part) { return text.find(part) 
 TEST_CASE("pictures have the bytes Pillow gives them") {
   // Pillow reads these although pixels are missing or damaged; here they are refused.
   const std::set<std::string> stricter = {"bad_png_no_iend.png", "bad_png_crc_idat.png", "bad_png_short_data.png",
-                                          "bad_png_no_plte.png", "bad_jpeg_flipped.jpg"};
+                                          "bad_png_no_plte.png"};
   const std::set<std::string> no_codec = {".bmp", ".gif", ".webp"};
   const auto golden = nlohmann::json::parse(std::ifstream(kPictures / "pictures.json"));
   int equal = 0, refused = 0;
@@ -228,14 +228,15 @@ TEST_CASE("output that cannot be written leaves nothing behind") {
 }
 
 TEST_CASE("mutated files never crash") {
-  std::vector<Bytes> originals;
+  std::vector<fs::path> paths;
   for (const auto& entry : fs::directory_iterator(kPictures)) {
-    const auto extension = entry.path().extension();
     const bool is_bad = entry.path().filename().string().starts_with("bad_");
-    if (!is_bad && extension != ".json") originals.push_back(read(entry.path()));
+    if (!is_bad && entry.path().extension() != ".json") paths.push_back(entry.path());
   }
+  std::sort(paths.begin(), paths.end());  // the order of a folder differs from machine to machine
+  std::vector<Bytes> originals;
+  for (const fs::path& path : paths) originals.push_back(read(path));
   REQUIRE(originals.size() > 50);
-  std::sort(originals.begin(), originals.end());  // the order of a folder differs from machine to machine
   std::mt19937 random(7);
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random()) % n; };
   int loaded = 0;

@@ -54,6 +54,7 @@ bool read_header(Decoder& d) {
   // libpng's own limit is a million a side; check_size() speaks in our words.
   png_set_user_limits(d.png, 0x7fffffff, 0x7fffffff);
   png_set_benign_errors(d.png, 1);
+  png_set_crc_action(d.png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);  // in chunks without pixels, too, as Pillow does
 #ifdef PNG_READ_CHECK_FOR_INVALID_INDEX_SUPPORTED
   png_set_check_for_invalid_index(d.png, 0);
 #endif
