@@ -105,6 +105,7 @@ Status Preprocessor::State::plan(const ImageView& image, Size resized, Placement
   options.src_format = image.format;
   options.dst_format = format();
   options.filter = config.resample;
+  options.pass_order = config.pass_order;
   Result<Resizer> made = Resizer::plan(options);
   if (!made) return made.error();
   pixels.assign(static_cast<std::size_t>(row_bytes()) * static_cast<std::size_t>(result.height), 0);

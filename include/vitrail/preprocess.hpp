@@ -14,10 +14,16 @@ namespace vitrail {
 /// Pillow's antialiased filters (PIL.Image.Resampling); the support grows with the reduction.
 enum class Resampling { bilinear, bicubic };
 
+/// Which pass of a resize comes first. Each pass rounds to u8, so the order changes some pixels, mostly by one level.
+enum class PassOrder {
+  pillow_13,         ///< vertical first where src_height − dst_height > max(0, 2 · (src_width − dst_width))
+  horizontal_first,  ///< always, as Pillow before version 13 (where they differ at all: pictures that get less tall)
+};
+
 /// A resize from one size to another, planned once (filter coefficients, scratch) and run on many pictures.
-/// Same arithmetic as Pillow's ImagingResample: horizontal pass, then vertical, each rounded to u8, 22-bit fixed point;
-/// a pass is skipped where that side keeps its length. A change of pixel format happens before the resize. Moves; `run`
-/// uses the plan's scratch, so a plan belongs to one thread at a time.
+/// Same arithmetic as Pillow's ImagingResample: two passes, each rounded to u8, 22-bit fixed point; a pass is skipped
+/// where that side keeps its length. A change of pixel format happens before the resize. Moves; `run` uses the plan's
+/// scratch, so a plan belongs to one thread at a time.
 class Resizer {
  public:
   struct Options {
@@ -29,6 +35,7 @@ class Resizer {
     /// rgb8 or gray8 (from colour: Pillow's convert("L"); from gray to rgb8: the sample three times).
     PixelFormat dst_format = PixelFormat::rgb8;
     Resampling filter = Resampling::bilinear;
+    PassOrder pass_order = PassOrder::pillow_13;
   };
   static Result<Resizer> plan(const Options& options);
   Resizer(Resizer&&) noexcept;
@@ -52,7 +59,8 @@ class Resizer {
 
 /// One-shot resize: PIL.Image.resize((width, height), filter) of the picture as RGB, or as L where it is gray8.
 /// The result is gray8 for a gray8 picture, else rgb8.
-Result<Image> resize(const ImageView& src, int width, int height, Resampling filter);
+Result<Image> resize(const ImageView& src, int width, int height, Resampling filter,
+                     PassOrder pass_order = PassOrder::pillow_13);
 
 /// What a network's own configuration says about its pictures (Hugging Face preprocessor_config.json, timm
 /// pretrained_cfg).
@@ -67,6 +75,7 @@ struct PreprocessConfig {
   int resize_height = 0;  ///< pixels, 1 … max_image_side; `shortest_edge`: the length of the shorter side
   int resize_width = 0;   ///< pixels, 1 … max_image_side; ignored by `shortest_edge`
   Resampling resample = Resampling::bilinear;
+  PassOrder pass_order = PassOrder::pillow_13;
 
   bool center_crop = false;             ///< a picture smaller than the crop is surrounded by zeros
   int crop_height = 0, crop_width = 0;  ///< pixels, 1 … max_image_side
