@@ -19,8 +19,8 @@ std::span<const std::string_view> labels();
 
 /// Picture i of a set is draw_sign(set_seed + i, label_of(i), size). The sets never overlap.
 inline constexpr std::uint64_t training_seed = 1'000'000'000;    ///< what train.py learns from
-inline constexpr std::uint64_t validation_seed = 2'000'000'000;  ///< what difficulty and hyperparameters were chosen by
-inline constexpr std::uint64_t held_out_seed = 3'000'000'000;    ///< what accuracy is reported on, and nothing chosen by
+inline constexpr std::uint64_t validation_seed = 2'000'000'000;  ///< what difficulty and settings were chosen by
+inline constexpr std::uint64_t held_out_seed = 3'000'000'000;    ///< what accuracy is reported on
 inline constexpr std::uint64_t samples_seed = 4'000'000'000;     ///< models/demo/samples
 
 constexpr int label_of(std::uint64_t i) { return static_cast<int>(i % class_count); }
