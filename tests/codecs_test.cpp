@@ -17,6 +17,7 @@
 
 using namespace vitrail;
 namespace fs = std::filesystem;
+using namespace std::string_view_literals;
 using Bytes = std::vector<std::uint8_t>;
 
 namespace {
@@ -92,7 +93,7 @@ TEST_CASE("EXIF cannot lead outside the file") {
   // A JPEG with its EXIF block replaced by every kind of nonsense; the pixels stay readable.
   const Bytes plain = read(kPictures / "jpeg_420.jpg");
   const auto with_exif = [&](Bytes tiff) {
-    Bytes segment = bytes_of(std::string("\xff\xe1??Exif\0\0", 10));
+    Bytes segment = bytes_of("\xff\xe1__Exif\0\0"sv);
     segment.insert(segment.end(), tiff.begin(), tiff.end());
     segment[2] = static_cast<std::uint8_t>((segment.size() - 2) >> 8);
     segment[3] = static_cast<std::uint8_t>((segment.size() - 2) & 0xff);
@@ -130,7 +131,7 @@ TEST_CASE("EXIF cannot lead outside the file") {
   wrong[12] = 2;  // text
   CHECK_FALSE(is_turned(wrong));
 
-  Bytes xmp = bytes_of(std::string("\xff\xe1??http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"8\"/>", 60));
+  Bytes xmp = bytes_of("\xff\xe1__http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"8\"/>"sv);
   xmp[2] = 0;
   xmp[3] = static_cast<std::uint8_t>(xmp.size() - 2);
   Bytes file(plain.begin(), plain.begin() + 2);
