@@ -145,12 +145,12 @@ void block(benchmark::State& state, const std::string& architecture, const std::
   source.config.num_layers = 1;
   source.blocks.resize(1);
   const Weights weights = pack_weights(source, options).value();
-  Engine engine(select_kernels(platform, false, 1).value(), 1, weights.config);
+  Engine engine(select_kernels(platform, false, 1).value(), 1, weights.config, weights.dtype);
   Layout size;
-  vitrail::State::place(size, weights, 1, false, false);
+  vitrail::State::place(size, engine, weights, 1, false, false);
   const AlignedBytes memory = allocate_aligned(size.size_bytes());
   Layout layout(memory.get());
-  auto activations = vitrail::State::place(layout, weights, 1, false, false);
+  auto activations = vitrail::State::place(layout, engine, weights, 1, false, false);
   const auto tokens_count = static_cast<std::size_t>(weights.config.num_tokens());
   const std::size_t count = tokens_count * static_cast<std::size_t>(weights.config.embed_dim);
   Random random(5);

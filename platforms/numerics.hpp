@@ -33,4 +33,8 @@ struct GeluTanh {
 /// Rows whose values span less than this quantise to zeros: 255/range must stay finite.
 inline constexpr float smallest_range = 1e-30f;
 
+/// Channels of keys and values are scaled as if their largest magnitude were at least this: 127/absmax must stay
+/// finite.
+inline constexpr float smallest_absmax = 1e-30f;
+
 }  // namespace vitrail::numerics

@@ -1,16 +1,12 @@
 #include "runtime/engine.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 namespace vitrail {
 namespace {
 
 constexpr int rows_per_task = 8;  // LayerNorm and quantisation: some kilobytes, a few microseconds
-constexpr int query_block = 48;   // attention: rows of scores that stay in the cache; no effect on the answer
 constexpr int tile_columns = PackedS8::panel * Kernels::max_tile_panels;
-
-int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 }  // namespace
 
@@ -19,14 +15,13 @@ int tile_rows(int rows, int row_unit) {
   return std::min(ceil_div(ceil_div(rows, blocks), row_unit) * row_unit, Kernels::max_tile_rows);
 }
 
-Engine::Engine(Selection selection, int threads, const VitConfig& c)
+Engine::Engine(Selection selection, int threads, const VitConfig& c, DType attention)
     : kernels_(selection.kernels),
       provider_(std::move(selection.provider)),
       report_(std::move(selection.report)),
       pool_(threads),
       max_row_(std::max({c.embed_dim, c.mlp_dim, c.patch_size()})),
-      tokens_(c.num_tokens()),
-      head_dim_(c.head_dim()) {
+      heads_{attention, c.num_tokens(), c.num_heads, c.head_dim()} {
   scratch_of(nullptr, &scratch_bytes_);
   const auto count = static_cast<std::size_t>(threads);
   scratch_memory_ = allocate_aligned(scratch_bytes_ * count);
@@ -40,8 +35,7 @@ Engine::Scratch Engine::scratch_of(std::byte* base, std::size_t* bytes) const {
   s.gemm = layout.take<std::byte>(Kernels::gemm_scratch_bytes);
   s.acc = layout.take<std::int32_t>(static_cast<std::size_t>(Kernels::max_tile_rows) * tile_columns);
   s.row = layout.take<float>(static_cast<std::size_t>(max_row_));
-  s.scores = layout.take<float>(query_block * align_up(static_cast<std::size_t>(tokens_), 16));
-  s.context = layout.take<float>(query_block * align_up(static_cast<std::size_t>(head_dim_), 16));
+  place_attention(layout, s.attention);
   if (bytes) *bytes = layout.size_bytes();
   return s;
 }
@@ -155,48 +149,6 @@ void Engine::linear(const Rows& rows, const Linear& linear, Activation activatio
                         ceil_div(n, PackedF32::panel), acc, tile_columns);
       kernels_.finish_f32(acc, tile_columns, m, n, epilogue, out, ld_dst);
     }
-  });
-}
-
-std::size_t Engine::attention_floats(const VitConfig& c) {
-  const auto tokens = static_cast<std::size_t>(c.num_tokens()), dim = static_cast<std::size_t>(c.head_dim());
-  return static_cast<std::size_t>(c.num_heads) *
-         std::max(align_up(tokens, PackedF32::panel) * dim, tokens * align_up(dim, PackedF32::panel));
-}
-
-void Engine::attention(const VitConfig& c, const float* qkv, float* keys, float* values, float* out) {
-  const int tokens = c.num_tokens(), dim = c.head_dim(), heads = c.num_heads;
-  const auto width = static_cast<std::size_t>(c.embed_dim), ld_qkv = 3 * width;
-  const std::size_t head_floats = attention_floats(c) / static_cast<std::size_t>(heads);
-  const int token_panels = ceil_div(tokens, PackedF32::panel), dim_panels = ceil_div(dim, PackedF32::panel);
-  const std::size_t ld_scores = static_cast<std::size_t>(token_panels) * PackedF32::panel;
-  const std::size_t ld_context = static_cast<std::size_t>(dim_panels) * PackedF32::panel;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
-
-  // K as [head_dim, T] and V as [T, head_dim], in panels.
-  pool_.run(2 * heads, [&](int task, int) {
-    const auto head = static_cast<std::size_t>(task / 2);
-    const float* src = qkv + head * static_cast<std::size_t>(dim);
-    if (task % 2 == 0)
-      kernels_.pack_transposed_f32(src + width, ld_qkv, tokens, dim, keys + head * head_floats);
-    else
-      kernels_.pack_f32(src + 2 * width, ld_qkv, tokens, dim, values + head * head_floats);
-  });
-
-  const int blocks = ceil_div(tokens, query_block);
-  pool_.run(heads * blocks, [&](int task, int thread) {
-    const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
-    const auto head = static_cast<std::size_t>(task / blocks), column = head * static_cast<std::size_t>(dim);
-    const int first = task % blocks * query_block, rows = std::min(query_block, tokens - first);
-    const auto row = static_cast<std::size_t>(first);
-    kernels_.gemm_f32(qkv + row * ld_qkv + column, ld_qkv, rows, keys + head * head_floats, dim, token_panels, s.scores,
-                      ld_scores);                                // [rows, T]
-    kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);  // [rows, T]
-    kernels_.gemm_f32(s.scores, ld_scores, rows, values + head * head_floats, tokens, dim_panels, s.context,
-                      ld_context);  // [rows, head_dim]
-    for (int m = 0; m < rows; ++m)
-      std::copy_n(s.context + static_cast<std::size_t>(m) * ld_context, dim,
-                  out + (row + static_cast<std::size_t>(m)) * width + column);
   });
 }
 

@@ -22,16 +22,37 @@ struct Rows {
   float* f = nullptr;         ///< [count, k]
 };
 
+/// The attention of one picture: which arithmetic, and its shape.
+struct Heads {
+  DType dtype;
+  int tokens;    ///< T
+  int count;     ///< num_heads
+  int head_dim;  ///< elements
+};
+
+/// What a thread needs for a block of queries of one head; which parts exist depends on the arithmetic.
+struct AttentionScratch {
+  float* scores = nullptr;      ///< f32: [query_block, T rounded up to 16]; int8: one row of them
+  std::int32_t* acc = nullptr;  ///< int8: [query_block, T or head_dim rounded up to 64]
+  std::uint8_t* q = nullptr;    ///< int8: queries [query_block, head_dim rounded up to 64]
+  std::uint8_t* p = nullptr;    ///< int8: weights of the values [query_block, T rounded up to 64]
+  RowQuant* quant = nullptr;    ///< int8: [query_block], of q and then of p
+  float* context = nullptr;     ///< f32: [query_block, head_dim rounded up to 16]
+};
+
 /// A linear layer's rows are cut into blocks of this many, all but the last equal.
 int tile_rows(int rows, int row_unit);
 
+inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
 class Engine {
  public:
-  /// @param max_tokens  T, the rows of one attention problem
-  Engine(Selection selection, int threads, const VitConfig& config);
+  /// @param attention  of the products Q·Kᵀ and P·V
+  Engine(Selection selection, int threads, const VitConfig& config, DType attention);
 
   const Kernels& kernels() const { return kernels_; }
   const std::string& report() const { return report_; }
+  DType attention_dtype() const { return heads_.dtype; }
   std::size_t scratch_bytes() const { return scratch_bytes_ * static_cast<std::size_t>(pool_.size()); }
 
   /// Prepares the GEMM provider for products of `rows` rows with `linear`; once, before run time.
@@ -53,9 +74,9 @@ class Engine {
               std::size_t ld_residual, float* dst, std::size_t ld_dst);
 
   /// Multi-head self-attention of one picture (Vaswani et al. 2017): qkv [T, 3D] → out [T, D].
-  /// keys and values hold attention_floats() each.
-  void attention(const VitConfig& c, const float* qkv, float* keys, float* values, float* out);
-  static std::size_t attention_floats(const VitConfig& c);
+  /// `heads` holds heads_bytes(): the keys and values, packed.
+  void attention(const float* qkv, std::byte* heads, float* out);
+  std::size_t heads_bytes() const;
 
  private:
   /// Per thread; laid out once.
@@ -63,16 +84,19 @@ class Engine {
     void* gemm;         ///< Kernels::gemm_scratch_bytes
     std::int32_t* acc;  ///< one GEMM tile; read as float by the f32 product
     float* row;         ///< one row of the widest layer
-    float* scores;      ///< [query_block, T rounded up to 16]
-    float* context;     ///< [query_block, head_dim rounded up to 16]
+    AttentionScratch attention;
   };
   Scratch scratch_of(std::byte* base, std::size_t* bytes) const;
+  void place_attention(Layout& layout, AttentionScratch& s) const;
+  void attend_f32(const float* qkv, std::byte* heads, float* out);
+  void attend_int8(const float* qkv, std::byte* heads, float* out);
 
   Kernels kernels_;
   std::unique_ptr<GemmProvider> provider_;
   std::string report_;
   ThreadPool pool_;
-  int max_row_ = 0, tokens_ = 0, head_dim_ = 0;
+  int max_row_ = 0;
+  Heads heads_;
   std::size_t scratch_bytes_ = 0;
   AlignedBytes scratch_memory_;
   std::vector<Scratch> scratch_;

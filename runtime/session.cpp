@@ -29,6 +29,8 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
+std::string name_of(DType dtype) { return dtype == DType::int8 ? "int8" : "f32"; }
+
 std::string size_text(int height, int width) { return std::to_string(height) + " × " + std::to_string(width); }
 
 }  // namespace
@@ -38,11 +40,12 @@ struct Session::Impl {
       : model(std::move(model)),
         weights(this->model.impl().weights),
         max_batch(options.max_batch),
-        engine(std::move(selection), options.threads, weights.config) {
+        engine(std::move(selection), options.threads, weights.config,
+               weights.dtype == DType::f32 ? DType::f32 : options.attention) {
     const VitConfig& c = weights.config;
     const auto place = [&](std::byte* base) {
       Layout layout(base);
-      state = State::place(layout, weights, max_batch, options.keep_patch_embed, options.keep_hidden_states);
+      state = State::place(layout, engine, weights, max_batch, options.keep_patch_embed, options.keep_hidden_states);
       return layout.size_bytes();
     };
     arena_bytes = place(nullptr);
@@ -165,8 +168,8 @@ Result<Output> Session::run(std::span<const ImageView> images) noexcept try {
 const Timing& Session::timing() const noexcept { return impl_->timing; }
 
 std::string Session::describe() const {
-  return impl_->engine.report() + "dtype: " + (impl_->weights.dtype == DType::int8 ? "int8" : "f32") +
-         "\nactivations: " + std::to_string(impl_->arena_bytes) + " bytes\n";
+  return impl_->engine.report() + "dtype: " + name_of(impl_->weights.dtype) + ", attention " +
+         name_of(impl_->engine.attention_dtype()) + "\nactivations: " + std::to_string(impl_->arena_bytes) + " bytes\n";
 }
 
 std::size_t Session::memory_bytes() const noexcept { return impl_->arena_bytes + impl_->engine.scratch_bytes(); }

@@ -83,9 +83,9 @@ void transform(Engine& e, const Weights& w, const Block& block, State& s, int ba
   e.norm(s.x, block.norm1, c.layer_norm_eps, a);                       // a [B·T, D]
   e.linear(a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);  // qkv [B·T, 3D]
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
-    e.attention(c, s.qkv + 3 * b * TD, s.keys, s.values, s.rows + b * TD);  // rows [B·T, D]
-  e.quantize(s.rows, a);                                                    // a [B·T, D]
-  e.linear(a, block.proj, Activation::none, s.x, D, s.x, D);                // x += [B·T, D]
+    e.attention(s.qkv + 3 * b * TD, s.heads, s.rows + b * TD);  // rows [B·T, D]
+  e.quantize(s.rows, a);                                        // a [B·T, D]
+  e.linear(a, block.proj, Activation::none, s.x, D, s.x, D);    // x += [B·T, D]
 
   e.norm(s.x, block.norm2, c.layer_norm_eps, a);                  // a [B·T, D]
   e.linear(a, block.fc1, c.activation, nullptr, 0, s.hidden, M);  // hidden [B·T, M]
@@ -128,7 +128,8 @@ void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pict
   }
 }
 
-State State::place(Layout& layout, const Weights& w, int max_batch, bool keep_patch_embed, bool keep_hidden_states) {
+State State::place(Layout& layout, const Engine& e, const Weights& w, int max_batch, bool keep_patch_embed,
+                   bool keep_hidden_states) {
   const VitConfig& c = w.config;
   const bool f32 = w.dtype == DType::f32;
   const auto B = static_cast<std::size_t>(max_batch), N = static_cast<std::size_t>(c.num_patches());
@@ -155,8 +156,7 @@ State State::place(Layout& layout, const Weights& w, int max_batch, bool keep_pa
   if (f32) s.patches_f32 = layout.take<float>(N * K);
   layout.rewind(shared);
   s.qkv = layout.take<float>(B * T * 3 * D);
-  s.keys = layout.take<float>(Engine::attention_floats(c));
-  s.values = layout.take<float>(Engine::attention_floats(c));
+  s.heads = layout.take<std::byte>(e.heads_bytes());
   layout.rewind(shared);
   s.hidden = layout.take<float>(B * T * M);
   layout.seal();

@@ -17,8 +17,7 @@ struct State {
   std::uint8_t* patches = nullptr;  ///< [N, P·P·C rounded up to 64], one picture
   float* patches_f32 = nullptr;     ///< [N, P·P·C], f32 only
   float* qkv = nullptr;             ///< [B·T, 3D]
-  float* keys = nullptr;            ///< one picture's, packed
-  float* values = nullptr;          ///< one picture's, packed
+  std::byte* heads = nullptr;       ///< one picture's keys and values, packed
   float* rows = nullptr;            ///< [B·T, D] attention's output; normalised rows in f32
   float* hidden = nullptr;          ///< [B·T, M] inside the MLP
   float* tokens = nullptr;          ///< [B, T, D] after the final LayerNorm
@@ -30,7 +29,8 @@ struct State {
   float* hidden_states = nullptr;   ///< [L + 1, B, T, D], when kept
 
   /// Places all of them in `layout`.
-  static State place(Layout& layout, const Weights& w, int max_batch, bool keep_patch_embed, bool keep_hidden_states);
+  static State place(Layout& layout, const Engine& e, const Weights& w, int max_batch, bool keep_patch_embed,
+                     bool keep_hidden_states);
 };
 
 /// One picture of exactly the network's size: u8 [image_height, image_width, channels].

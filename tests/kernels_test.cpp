@@ -265,6 +265,109 @@ TEST_CASE("epilogues equal the reference on every class") {
   }
 }
 
+TEST_CASE("keys and values become the same s8 weights on every class, exact to half a step") {
+  Random random(7);
+  for (const int n : {1, 16, 20, 64, 65, 197})
+    for (const int k : {1, 7, 32, 64, 80}) {
+      CAPTURE(n);
+      CAPTURE(k);
+      const auto N = static_cast<std::size_t>(n), K = static_cast<std::size_t>(k);
+      auto src = activations(random, (N + 3) * (K + 3));
+      for (std::size_t i = 0; i < K + 3; ++i) src[i] = 0.0f;  // a channel of zeros, for both
+      for (std::size_t i = 0; i < N + 3; ++i) src[i * std::min(K + 3, src.size() / (N + 3))] = 0.0f;
+      const PackedS8 shape{nullptr, n, k};
+      const std::size_t columns = static_cast<std::size_t>(shape.panels()) * 64,
+                        bytes = columns * static_cast<std::size_t>(shape.k_padded());
+      struct Packed {
+        std::vector<std::int8_t> data;
+        std::vector<float> scale;
+        std::vector<std::int32_t> sum;
+      };
+      const auto pack = [&](const Kernels& kernels, bool keys) {
+        Packed p{std::vector<std::int8_t>(bytes, 77), std::vector<float>(columns, 7),
+                 std::vector<std::int32_t>(columns, 7)};
+        if (keys)
+          kernels.pack_keys_s8(src.data(), K + 3, n, k, p.data.data(), p.scale.data(), p.sum.data());
+        else
+          kernels.pack_values_s8(src.data(), N + 3, k, n, p.data.data(), p.scale.data(), p.sum.data());
+        return p;
+      };
+      for (const bool keys : {true, false}) {
+        const Packed expected = pack(reference_kernels, keys);
+        for (const auto& platform : test::platforms()) {
+          CAPTURE(platform.name);
+          const Packed p = pack(platform.kernels, keys);
+          CHECK(same_bits(p.data, expected.data));
+          CHECK(same_bits(p.scale, expected.scale));
+          CHECK(same_bits(p.sum, expected.sum));
+        }
+        std::int64_t sum = 0, total = 0;
+        for (const auto q : expected.data) total += q;
+        for (std::size_t c = 0; c < N; ++c) {
+          sum += expected.sum[c];
+          for (std::size_t i = 0; i < K; ++i) {
+            const float x = keys ? src[c * (K + 3) + i] : src[i * (N + 3) + c];
+            const auto at =
+                c / 64 * 64 * static_cast<std::size_t>(shape.k_padded()) + (i / 4 * 64 + c % 64) * 4 + i % 4;
+            const float back = expected.scale[c] * static_cast<float>(expected.data[at]);
+            CHECK(std::fabs(back - x) <= expected.scale[c] * 0.501f);
+          }
+        }
+        CHECK(sum == total);  // nothing but the channels' own elements: the padding is zero
+      }
+    }
+}
+
+TEST_CASE("quantised attention weights equal the reference on every class, and softmax to half a step") {
+  Random random(8);
+  for (const int cols : {1, 5, 16, 17, 63, 64, 197, 577}) {
+    CAPTURE(cols);
+    const int rows = 3;
+    const std::size_t n = static_cast<std::size_t>(cols), ld = align_up(n), count = 3 * ld;
+    std::vector<std::int32_t> acc(count), col_sum(ld);
+    for (auto& x : acc) x = random.integer(-60'000, 60'000);
+    for (std::size_t i = 0; i < n; ++i) acc[2 * ld + i] = -50'000;  // all alike and far below the padding's zero
+    for (auto& x : col_sum) x = random.integer(-300, 300);
+    std::fill(col_sum.begin() + cols, col_sum.end(), 0);
+    const auto col_scale = random.floats(ld, 1e-2f, 2e-2f);
+    const std::vector<RowQuant> quant{{1e-2f, 128}, {1e-3f, 0}, {1e-2f, 0}};
+    struct Weights {
+      std::vector<std::uint8_t> p;
+      std::vector<RowQuant> quant;
+    };
+    const auto run = [&](const Kernels& kernels) {
+      Weights w{std::vector<std::uint8_t>(count), quant};
+      std::vector<float> row(ld);
+      kernels.softmax_quantize(acc.data(), ld, rows, cols, {w.quant.data(), col_scale.data(), col_sum.data()}, 0.125f,
+                               row.data(), w.p.data(), ld, w.quant.data());
+      return w;
+    };
+    const Weights expected = run(reference_kernels);
+    for (const auto& platform : test::platforms()) {
+      CAPTURE(platform.name);
+      const Weights w = run(platform.kernels);
+      for (std::size_t m = 0; m < 3; ++m) {
+        CHECK(std::memcmp(w.p.data() + m * ld, expected.p.data() + m * ld, n) == 0);
+        CHECK(std::memcmp(&w.quant[m], &expected.quant[m], sizeof(RowQuant)) == 0);
+      }
+    }
+    for (std::size_t m = 0; m < 3; ++m) {
+      const auto score = [&](std::size_t t) {
+        return static_cast<double>(acc[m * ld + t] - quant[m].zero_point * col_sum[t]) * col_scale[t] * quant[m].scale *
+               0.125;
+      };
+      double top = score(0), sum = 0;
+      for (std::size_t t = 0; t < n; ++t) top = std::max(top, score(t));
+      for (std::size_t t = 0; t < n; ++t) {
+        CHECK(std::fabs(expected.p[m * ld + t] - 255 * std::exp(score(t) - top)) < 0.5 + 1e-2);
+        sum += 255 * std::exp(score(t) - top);
+      }
+      CHECK(expected.quant[m].scale == doctest::Approx(1.0 / sum).epsilon(1e-4));
+      CHECK(expected.quant[m].zero_point == 0);
+    }
+  }
+}
+
 TEST_CASE("patch extraction equals the reference on every class") {
   for (const auto& platform : test::platforms()) {
     CAPTURE(platform.name);

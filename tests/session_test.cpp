@@ -54,18 +54,22 @@ bool same(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
+/// Every arithmetic a session can have: of the model, and of its attention.
+constexpr std::pair<DType, DType> arithmetics[] = {
+    {DType::int8, DType::int8}, {DType::int8, DType::f32}, {DType::f32, DType::f32}};
+
 const char* const small = "vit_tiny_patch16_64";  // T = 17
 
 }  // namespace
 
 TEST_CASE("logits are bit-identical on every class of CPU, with and without oneDNN, for 1, 2 and 5 threads") {
-  for (const DType dtype : {DType::int8, DType::f32}) {
+  for (const auto& [dtype, attention] : arithmetics) {
     const Model model = network(small, dtype);
     const Image image = noise(64, 64);
     std::vector<float> expected;
     {
       const Environment cpu("VITRAIL_CPU", "reference");
-      expected = logits(model, {image.view()}, {});
+      expected = logits(model, {image.view()}, {.attention = attention});
     }
     CHECK(expected.size() == 1000);
     for (const float x : expected) CHECK(std::isfinite(x));
@@ -75,9 +79,9 @@ TEST_CASE("logits are bit-identical on every class of CPU, with and without oneD
           CAPTURE(platform.name);
           CAPTURE(threads);
           const Environment cpu("VITRAIL_CPU", platform.name), use_onednn("VITRAIL_ONEDNN", onednn);
-          CHECK(same(logits(model, {image.view()}, {.threads = threads}), expected));
+          CHECK(same(logits(model, {image.view()}, {.threads = threads, .attention = attention}), expected));
         }
-    CHECK(same(logits(model, {image.view()}, {}), expected));  // the best class, nothing lowered
+    CHECK(same(logits(model, {image.view()}, {.attention = attention}), expected));  // the best class, nothing lowered
   }
 }
 
@@ -116,7 +120,7 @@ TEST_CASE("pixel formats and strides are only layouts") {
 }
 
 TEST_CASE("run() does not allocate after the first call with a picture's size") {
-  for (const DType dtype : {DType::int8, DType::f32})
+  for (const auto& [dtype, attention] : arithmetics)
     for (const int threads : {1, 3})
       for (const auto& [width, height, format] : {std::tuple{64, 64, PixelFormat::rgb8},
                                                   {64, 64, PixelFormat::bgra8},
@@ -124,7 +128,10 @@ TEST_CASE("run() does not allocate after the first call with a picture's size") 
                                                   {150, 110, PixelFormat::rgba8}}) {
         const Model model = network(small, dtype);
         Session session =
-            model.session({.threads = threads, .keep_patch_embed = true, .keep_hidden_states = true}).value();
+            model
+                .session(
+                    {.threads = threads, .attention = attention, .keep_patch_embed = true, .keep_hidden_states = true})
+                .value();
         const Image image = noise(width, height, format);
         CHECK(session.run(image));
         const auto before = test::allocations();
@@ -209,6 +216,8 @@ TEST_CASE("describe() says which kernels run and why better ones do not") {
   CHECK(text.find("row kernels: reference") != std::string::npos);
   CHECK(text.find("int8 product: reference") != std::string::npos);
   CHECK(text.find("oneDNN: not used") != std::string::npos);
+  CHECK(text.find("dtype: int8, attention int8\n") != std::string::npos);
+  CHECK(model.session({.attention = DType::f32}).value().describe().find("attention f32\n") != std::string::npos);
 }
 
 TEST_CASE("top_k sorts, breaks ties by index, and gives softmax probabilities") {

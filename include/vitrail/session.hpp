@@ -13,9 +13,12 @@
 namespace vitrail {
 
 struct SessionOptions {
-  int threads = 1;                ///< worker threads including the caller, 1 … 256; the answer does not depend on it
-  int max_batch = 1;              ///< pictures per run(), 1 … 1024; the answer does not depend on it
-  bool keep_patch_embed = false;  ///< fill Output::patch_embed
+  int threads = 1;    ///< worker threads including the caller, 1 … 256; the answer does not depend on it
+  int max_batch = 1;  ///< pictures per run(), 1 … 1024; the answer does not depend on it
+  /// Q·Kᵀ and P·V of an int8 model: int8 quantises queries, keys, values and attention weights as they appear. A f32
+  /// model always multiplies them in f32.
+  DType attention = DType::int8;
+  bool keep_patch_embed = false;    ///< fill Output::patch_embed
   bool keep_hidden_states = false;  ///< fill Output::hidden_states
 };
 

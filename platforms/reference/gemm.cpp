@@ -95,6 +95,9 @@ Kernels kernels() {
       .finish_f32 = finish_f32,
       .pack_transposed_f32 = pack_transposed_f32,
       .pack_f32 = pack_f32,
+      .pack_keys_s8 = pack_keys_s8,
+      .pack_values_s8 = pack_values_s8,
+      .softmax_quantize = softmax_quantize,
       .simd_name = "reference",
       .gemm_name = "reference",
   };

@@ -23,9 +23,9 @@ float exp(float x) {
 
 namespace {
 
-/// The row sum of the contract: `term(k, accumulator)` returns the new accumulator.
+/// The contract's row sum of terms: `term(k, accumulator)` returns the new accumulator.
 template <class Term>
-float row_sum(int count, Term term) {
+float sum_terms(int count, Term term) {
   float acc[64] = {};
   const int padded = (count + 63) / 64 * 64;
   for (int k = 0; k < padded; ++k) acc[k % 64] = k < count ? term(k, acc[k % 64]) : acc[k % 64] + 0.0f;
@@ -35,12 +35,12 @@ float row_sum(int count, Term term) {
 }
 
 void layer_norm_row(const float* x, int k, const float* gamma, const float* beta, float eps, float* dst) {
-  const float mean = row_sum(k, [&](int i, float acc) { return acc + x[i]; }) / static_cast<float>(k);
-  const float var = row_sum(k,
-                            [&](int i, float acc) {
-                              const float d = x[i] - mean;
-                              return std::fma(d, d, acc);
-                            }) /
+  const float mean = row_sum(x, k) / static_cast<float>(k);
+  const float var = sum_terms(k,
+                              [&](int i, float acc) {
+                                const float d = x[i] - mean;
+                                return std::fma(d, d, acc);
+                              }) /
                     static_cast<float>(k);
   const float rstd = 1.0f / std::sqrt(var + eps);
   for (int i = 0; i < k; ++i) dst[i] = std::fma((x[i] - mean) * rstd, gamma[i], beta[i]);
@@ -69,6 +69,10 @@ void quantize_row(const float* x, int k, std::uint8_t* q, RowQuant* quant) {
 
 }  // namespace
 
+float row_sum(const float* x, int count) {
+  return sum_terms(count, [&](int i, float acc) { return acc + x[i]; });
+}
+
 void layer_norm(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta, float eps,
                 float* dst, std::size_t ld_dst) {
   for (int m = 0; m < rows; ++m) layer_norm_row(x + m * ldx, k, gamma, beta, eps, dst + m * ld_dst);
@@ -92,7 +96,7 @@ void softmax(float* x, std::size_t ldx, int rows, int cols, float scale) {
     float* row = x + m * ldx;
     const float top = *std::max_element(row, row + cols);
     for (int i = 0; i < cols; ++i) row[i] = exp((row[i] - top) * scale);
-    const float inv = 1.0f / row_sum(cols, [&](int i, float acc) { return acc + row[i]; });
+    const float inv = 1.0f / row_sum(row, cols);
     for (int i = 0; i < cols; ++i) row[i] *= inv;
   }
 }

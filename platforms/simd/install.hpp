@@ -1,6 +1,7 @@
 // Puts the sixteen-lane kernels of one architecture into the table.
 #pragma once
 
+#include "platforms/simd/attention.hpp"
 #include "platforms/simd/bytes.hpp"
 #include "platforms/simd/products.hpp"
 #include "platforms/simd/rows.hpp"
@@ -20,6 +21,9 @@ void install(Kernels& k, const char* name) {
   k.gemm_f32 = gemm_f32<Arch, f32_rows>;
   k.finish_s32 = finish_s32<Arch>;
   k.finish_f32 = finish_f32<Arch>;
+  k.pack_keys_s8 = pack_keys_s8<Arch>;
+  k.pack_values_s8 = pack_values_s8<Arch>;
+  k.softmax_quantize = softmax_quantize<Arch>;
   k.simd_name = name;
 }
 

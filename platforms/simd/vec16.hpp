@@ -67,6 +67,9 @@ struct I16 {
     for (int i = 0; i < parts; ++i) r.part[i] = Batch::load_unaligned(src + i * static_cast<int>(Batch::size));
     return r;
   }
+  VITRAIL_INLINE void store(std::int32_t* dst) const {
+    for (int i = 0; i < parts; ++i) part[i].store_unaligned(dst + i * static_cast<int>(Batch::size));
+  }
 };
 
 // Lane-wise operations: one loop over the parts each.
@@ -89,6 +92,10 @@ VITRAIL_LANEWISE(I16, round_to_int, (F16<A> x), xsimd::nearbyint_as_int(x.part[i
 VITRAIL_LANEWISE(I16, operator+, (I16<A> x, I16<A> y), x.part[i] + y.part[i])
 VITRAIL_LANEWISE(I16, operator-, (I16<A> x, I16<A> y), x.part[i] - y.part[i])
 VITRAIL_LANEWISE(I16, operator*, (I16<A> x, I16<A> y), x.part[i] * y.part[i])
+VITRAIL_LANEWISE(F16, abs, (F16<A> x), xsimd::abs(x.part[i]))
+/// Four s8 values per lane as its bytes, the first one lowest.
+VITRAIL_LANEWISE(I16, pack_bytes, (I16<A> a, I16<A> b, I16<A> c, I16<A> d),
+                 ((a.part[i] & 255) | ((b.part[i] & 255) << 8)) | (((c.part[i] & 255) << 16) | (d.part[i] << 24)))
 /// |x| < limit ? inside : (x > 0 ? 1 : −1)
 VITRAIL_LANEWISE(F16, inside_or_sign, (F16<A> x, float limit, F16<A> inside),
                  xsimd::select(xsimd::abs(x.part[i]) < typename F16<A>::Batch(limit), inside.part[i],
@@ -143,6 +150,16 @@ VITRAIL_INLINE float fold_sum(F16<A> x) {
   return lanes[0];
 }
 
+/// The sum of the sixteen integers.
+template <class A>
+VITRAIL_INLINE std::int32_t fold_sum(I16<A> x) {
+  std::int32_t lanes[16];
+  x.store(lanes);
+  std::int32_t sum = 0;
+  for (const std::int32_t v : lanes) sum += v;
+  return sum;
+}
+
 template <class A>
 VITRAIL_INLINE float fold_max(F16<A> x) {
   float lanes[16];
@@ -189,8 +206,16 @@ VITRAIL_INLINE void store_u8(I16<A> x, std::uint8_t* dst) {
   }
 #endif
   std::int32_t lanes[16];
-  for (int i = 0; i < I16<A>::parts; ++i) x.part[i].store_unaligned(lanes + i * (16 / I16<A>::parts));
+  x.store(lanes);
   for (int i = 0; i < 16; ++i) dst[i] = static_cast<std::uint8_t>(lanes[i] < 0 ? 0 : lanes[i] > 255 ? 255 : lanes[i]);
+}
+
+/// Stores sixteen values of −128 … 127.
+template <class A>
+VITRAIL_INLINE void store_s8(I16<A> x, std::int8_t* dst) {
+  std::uint8_t bytes[16];
+  store_u8(x + I16<A>::all(128), bytes);
+  for (int i = 0; i < 16; ++i) dst[i] = static_cast<std::int8_t>(bytes[i] ^ 0x80);
 }
 
 }  // namespace vitrail::simd

@@ -13,7 +13,7 @@ namespace vitrail::cli {
 namespace {
 
 struct Options {
-  std::string architecture = "vit_base_patch16_224", folder, dtype = "both";
+  std::string architecture = "vit_base_patch16_224", folder, dtype = "both", attention = "int8";
   int threads = 1, batch = 1, runs = 0;
   double seconds = 3;
   bool json = false;
@@ -39,7 +39,8 @@ class Contender {
     const auto model = options.folder.empty() ? random_model(options.architecture, dtype, options.threads)
                                               : load_model(options.folder, dtype, options.threads);
     if (!model) return model.error();
-    auto session = model->session({.threads = options.threads, .max_batch = options.batch});
+    auto session = model->session(
+        {.threads = options.threads, .max_batch = options.batch, .attention = dtype_from(options.attention)});
     if (!session) return session.error();
     return Contender(model->info(), *std::move(session), options.batch);
   }
@@ -189,6 +190,7 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"int8", "f32", "both"}))
       ->type_name("TYPE")
       ->capture_default_str();
+  add_attention(*command, options->attention);
   CLI::Option* seconds = command->add_option("--seconds", options->seconds, "How long to measure")
                              ->check(CLI::Range(0.0, 3600.0))
                              ->type_name("S")

@@ -133,7 +133,7 @@ Result<bool> run(const Options& options) {
   auto labels = options.labels_file.empty() ? Result<std::vector<std::string>>(info.labels)
                                             : read_labels(options.labels_file, info.num_labels);
   if (!labels) return labels.error();
-  auto session = model->session({.threads = options.model.threads});
+  auto session = model->session({.threads = options.model.threads, .attention = dtype_from(options.model.attention)});
   if (!session) return session.error();
 
   Classifier classifier(options, *std::move(labels), pictures->size() == 1);

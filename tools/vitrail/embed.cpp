@@ -29,7 +29,9 @@ Result<bool> run(const Options& options) {
   if (!pictures) return pictures.error();
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
-  auto session = model->session({.threads = options.model.threads, .keep_patch_embed = options.what == "patch_embed"});
+  auto session = model->session({.threads = options.model.threads,
+                                 .attention = dtype_from(options.model.attention),
+                                 .keep_patch_embed = options.what == "patch_embed"});
   if (!session) return session.error();
 
   // Of one picture: [D], [T, D] or [N, D].

@@ -58,6 +58,14 @@ void ModelOptions::add_to(CLI::App& command) {
       ->check(CLI::IsMember({"int8", "f32"}))
       ->type_name("TYPE")
       ->capture_default_str();
+  add_attention(command, attention);
+}
+
+void add_attention(CLI::App& command, std::string& attention) {
+  command.add_option("--attention", attention, "Arithmetic of the attention products of an int8 network: int8 or f32")
+      ->check(CLI::IsMember({"int8", "f32"}))
+      ->type_name("TYPE")
+      ->capture_default_str();
 }
 
 void add_threads(CLI::App& command, int& threads) {

@@ -20,16 +20,19 @@ struct PictureOptions {
   void add_to(CLI::App& command);
 };
 
-/// -m, -t and --dtype.
+/// -m, -t, --dtype and --attention.
 struct ModelOptions {
   std::string folder;
   int threads = 1;
-  std::string dtype = "int8";
+  std::string dtype = "int8", attention = "int8";
   void add_to(CLI::App& command);
 };
 
 /// -t: 1 … 256, by default the number of CPUs this process may use.
 void add_threads(CLI::App& command, int& threads);
+
+/// --attention.
+void add_attention(CLI::App& command, std::string& attention);
 
 DType dtype_from(std::string_view name);
 const char* name_of(DType dtype);

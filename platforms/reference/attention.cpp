@@ -1,0 +1,68 @@
+// Reference kernels of int8 attention.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "platforms/numerics.hpp"
+#include "platforms/reference/rows.hpp"
+
+namespace vitrail::reference {
+namespace {
+
+/// One output channel: k elements `step` apart into column n of a PackedS8.
+void pack_channel(const float* src, std::size_t step, int k, int n, int k_padded, std::int8_t* dst, float* scale,
+                  std::int32_t* sum) {
+  float top = numerics::smallest_absmax;
+  for (int i = 0; i < k; ++i) top = std::max(top, std::fabs(src[static_cast<std::size_t>(i) * step]));
+  const float inv = 127.0f / top;
+  std::int8_t* panel = dst + static_cast<std::size_t>(n / PackedS8::panel) * PackedS8::panel * k_padded;
+  std::int32_t total = 0;
+  for (int i = 0; i < k; ++i) {
+    const auto q = static_cast<std::int8_t>(std::nearbyintf(src[static_cast<std::size_t>(i) * step] * inv));
+    panel[(i / 4 * PackedS8::panel + n % PackedS8::panel) * 4 + i % 4] = q;
+    total += q;
+  }
+  scale[n] = top / 127.0f;
+  sum[n] = total;
+}
+
+void clear(int n, int k, std::int8_t* dst, float* scale, std::int32_t* sum) {
+  const PackedS8 shape{dst, n, k};
+  const auto columns = static_cast<std::size_t>(shape.panels()) * PackedS8::panel;
+  std::memset(dst, 0, columns * static_cast<std::size_t>(shape.k_padded()));
+  std::fill_n(scale, columns, 0.0f);
+  std::fill_n(sum, columns, 0);
+}
+
+}  // namespace
+
+void pack_keys_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
+                  std::int32_t* sum) {
+  clear(n, k, dst, scale, sum);
+  const int k_padded = PackedS8{dst, n, k}.k_padded();
+  for (int i = 0; i < n; ++i)
+    pack_channel(src + static_cast<std::size_t>(i) * ld_src, 1, k, i, k_padded, dst, scale, sum);
+}
+
+void pack_values_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
+                    std::int32_t* sum) {
+  clear(n, k, dst, scale, sum);
+  const int k_padded = PackedS8{dst, n, k}.k_padded();
+  for (int i = 0; i < n; ++i) pack_channel(src + i, ld_src, k, i, k_padded, dst, scale, sum);
+}
+
+void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, float scale,
+                      float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant) {
+  for (int m = 0; m < rows; ++m, acc += ldacc, p += ldp_bytes) {
+    for (int t = 0; t < cols; ++t)
+      row[t] = static_cast<float>(acc[t] - d.row[m].zero_point * d.col_sum[t]) * d.col_scale[t];
+    const float top = *std::max_element(row, row + cols), factor = d.row[m].scale * scale;
+    for (int t = 0; t < cols; ++t) {
+      row[t] = exp((row[t] - top) * factor) * 255.0f;
+      p[t] = static_cast<std::uint8_t>(std::nearbyintf(row[t]));
+    }
+    quant[m] = {1.0f / row_sum(row, cols), 0};
+  }
+}
+
+}  // namespace vitrail::reference

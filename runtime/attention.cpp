@@ -1,0 +1,162 @@
+// Multi-head self-attention in both arithmetics. Memory grows with T, not with T²: scores exist for one block of
+// queries per thread.
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/engine.hpp"
+
+namespace vitrail {
+namespace {
+
+constexpr int query_block = Kernels::max_tile_rows;  // scores stay in the cache; no effect on the answer
+
+/// Int8: one head's keys and values in the place of weights.
+struct HeadS8 {
+  PackedS8 matrix;
+  std::int8_t* data;
+  float* scale;       ///< per output channel
+  std::int32_t* sum;  ///< per output channel
+
+  HeadS8(Layout& layout, int n, int k) : matrix{nullptr, n, k} {
+    const auto columns = static_cast<std::size_t>(matrix.panels()) * PackedS8::panel;
+    data = layout.take<std::int8_t>(columns * static_cast<std::size_t>(matrix.k_padded()));
+    scale = layout.take<float>(columns);
+    sum = layout.take<std::int32_t>(columns);
+    matrix.data = data;
+  }
+};
+
+struct KeysAndValuesS8 {
+  HeadS8 keys, values;
+  KeysAndValuesS8(Layout layout, const Heads& h)
+      : keys(layout, h.tokens, h.head_dim), values(layout, h.head_dim, h.tokens) {
+    bytes = layout.size_bytes();
+  }
+  std::size_t bytes;
+};
+
+/// f32: the same, [head_dim, T] and [T, head_dim] in panels.
+struct KeysAndValuesF32 {
+  float *keys, *values;
+  KeysAndValuesF32(Layout layout, const Heads& h) {
+    const auto tokens = static_cast<std::size_t>(h.tokens), dim = static_cast<std::size_t>(h.head_dim);
+    keys = layout.take<float>(align_up(tokens, PackedF32::panel) * dim);
+    values = layout.take<float>(tokens * align_up(dim, PackedF32::panel));
+    bytes = layout.size_bytes();
+  }
+  std::size_t bytes;
+};
+
+template <class KeysAndValues>
+KeysAndValues head(std::byte* heads, const Heads& h, int index) {
+  const std::size_t bytes = KeysAndValues(Layout(nullptr), h).bytes;
+  return KeysAndValues(Layout(heads + static_cast<std::size_t>(index) * bytes), h);
+}
+
+}  // namespace
+
+std::size_t Engine::heads_bytes() const {
+  const std::size_t one = heads_.dtype == DType::int8 ? KeysAndValuesS8(Layout(nullptr), heads_).bytes
+                                                      : KeysAndValuesF32(Layout(nullptr), heads_).bytes;
+  return one * static_cast<std::size_t>(heads_.count);
+}
+
+void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
+  const auto tokens = static_cast<std::size_t>(heads_.tokens), dim = static_cast<std::size_t>(heads_.head_dim);
+  if (heads_.dtype == DType::int8) {
+    s.scores = layout.take<float>(align_up(tokens));
+    s.acc = layout.take<std::int32_t>(query_block * std::max(align_up(tokens), align_up(dim)));
+    s.q = layout.take<std::uint8_t>(query_block * align_up(dim));
+    s.p = layout.take<std::uint8_t>(query_block * align_up(tokens));
+    s.quant = layout.take<RowQuant>(query_block);
+  } else {
+    s.scores = layout.take<float>(query_block * align_up(tokens, PackedF32::panel));
+    s.context = layout.take<float>(query_block * align_up(dim, PackedF32::panel));
+  }
+}
+
+void Engine::attention(const float* qkv, std::byte* heads, float* out) {
+  heads_.dtype == DType::int8 ? attend_int8(qkv, heads, out) : attend_f32(qkv, heads, out);
+}
+
+void Engine::attend_int8(const float* qkv, std::byte* heads, float* out) {
+  const int tokens = heads_.tokens, dim = heads_.head_dim;
+  const auto width = static_cast<std::size_t>(heads_.count) * static_cast<std::size_t>(dim), ld_qkv = 3 * width;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+
+  pool_.run(2 * heads_.count, [&](int task, int) {
+    const auto [keys, values, bytes] = head<KeysAndValuesS8>(heads, heads_, task / 2);
+    const float* src = qkv + static_cast<std::size_t>(task / 2) * static_cast<std::size_t>(dim);
+    if (task % 2 == 0)
+      kernels_.pack_keys_s8(src + width, ld_qkv, tokens, dim, keys.data, keys.scale, keys.sum);
+    else
+      kernels_.pack_values_s8(src + 2 * width, ld_qkv, tokens, dim, values.data, values.scale, values.sum);
+  });
+
+  const int block = tile_rows(tokens, kernels_.gemm_row_unit), blocks = ceil_div(tokens, block);
+  pool_.run(heads_.count * blocks, [&](int task, int thread) {
+    const Scratch& scratch = scratch_[static_cast<std::size_t>(thread)];
+    const AttentionScratch& s = scratch.attention;
+    const auto [keys, values, bytes] = head<KeysAndValuesS8>(heads, heads_, task / blocks);
+    const int first = task % blocks * block, rows = std::min(block, tokens - first);
+    const auto row = static_cast<std::size_t>(first),
+               column = static_cast<std::size_t>(task / blocks) * static_cast<std::size_t>(dim);
+    const std::size_t ldq = align_up(static_cast<std::size_t>(dim)), ldp = align_up(static_cast<std::size_t>(tokens));
+    const auto multiply = [&](const std::uint8_t* a, std::size_t lda, const PackedS8& b) {
+      for (int p = 0; p < b.panels(); p += Kernels::max_tile_panels)
+        kernels_.gemm_u8s8({.a = a,
+                            .lda_bytes = lda,
+                            .rows = rows,
+                            .b = b.at_panel(p),
+                            .k_padded = b.k_padded(),
+                            .panels = std::min(Kernels::max_tile_panels, b.panels() - p),
+                            .acc = s.acc + p * PackedS8::panel,
+                            .ldacc = align_up(static_cast<std::size_t>(b.n)),
+                            .scratch = scratch.gemm});
+    };
+    kernels_.quantize_rows(qkv + row * ld_qkv + column, ld_qkv, rows, dim, s.q, ldq, s.quant);  // q [rows, head_dim]
+    multiply(s.q, ldq, keys.matrix);                                                            // acc [rows, T]
+    kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum}, scale, s.scores, s.p, ldp,
+                              s.quant);  // p [rows, T]
+    multiply(s.p, ldp, values.matrix);   // acc [rows, head_dim]
+    kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum}, {}, out + row * width + column,
+                        width);
+  });
+}
+
+void Engine::attend_f32(const float* qkv, std::byte* heads, float* out) {
+  const int tokens = heads_.tokens, dim = heads_.head_dim;
+  const auto width = static_cast<std::size_t>(heads_.count) * static_cast<std::size_t>(dim), ld_qkv = 3 * width;
+  const int token_panels = ceil_div(tokens, PackedF32::panel), dim_panels = ceil_div(dim, PackedF32::panel);
+  const std::size_t ld_scores = static_cast<std::size_t>(token_panels) * PackedF32::panel;
+  const std::size_t ld_context = static_cast<std::size_t>(dim_panels) * PackedF32::panel;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+
+  pool_.run(2 * heads_.count, [&](int task, int) {
+    const auto packed = head<KeysAndValuesF32>(heads, heads_, task / 2);
+    const float* src = qkv + static_cast<std::size_t>(task / 2) * static_cast<std::size_t>(dim);
+    if (task % 2 == 0)
+      kernels_.pack_transposed_f32(src + width, ld_qkv, tokens, dim, packed.keys);
+    else
+      kernels_.pack_f32(src + 2 * width, ld_qkv, tokens, dim, packed.values);
+  });
+
+  const int blocks = ceil_div(tokens, query_block);
+  pool_.run(heads_.count * blocks, [&](int task, int thread) {
+    const AttentionScratch& s = scratch_[static_cast<std::size_t>(thread)].attention;
+    const auto packed = head<KeysAndValuesF32>(heads, heads_, task / blocks);
+    const int first = task % blocks * query_block, rows = std::min(query_block, tokens - first);
+    const auto row = static_cast<std::size_t>(first),
+               column = static_cast<std::size_t>(task / blocks) * static_cast<std::size_t>(dim);
+    kernels_.gemm_f32(qkv + row * ld_qkv + column, ld_qkv, rows, packed.keys, dim, token_panels, s.scores,
+                      ld_scores);                                // [rows, T]
+    kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);  // [rows, T]
+    kernels_.gemm_f32(s.scores, ld_scores, rows, packed.values, tokens, dim_panels, s.context,
+                      ld_context);  // [rows, head_dim]
+    for (int m = 0; m < rows; ++m)
+      std::copy_n(s.context + static_cast<std::size_t>(m) * ld_context, dim,
+                  out + (row + static_cast<std::size_t>(m)) * width + column);
+  });
+}
+
+}  // namespace vitrail
