@@ -71,6 +71,19 @@ void multiply_rest(int rows, const std::int16_t* a, const std::int16_t* b, int k
   }
 }
 
+std::uint64_t peak_u8s8(int rounds) {
+  constexpr int sums = 12;
+  __m256i sum[sums], a = _mm256_set1_epi16(3), b = _mm256_set1_epi16(5);
+  unroll<sums>([&](auto i) __attribute__((always_inline)) { sum[i] = _mm256_setzero_si256(); });
+  for (int r = 0; r < rounds; ++r)
+    unroll<sums>([&](auto i) __attribute__((always_inline)) {
+      VITRAIL_IN_REGISTER(a);  // or the product would be computed once
+      sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(a, b));
+      VITRAIL_IN_REGISTER(sum[i]);
+    });
+  return static_cast<std::uint64_t>(rounds) * sums * 16;
+}
+
 void gemm_u8s8(const GemmU8S8Tile& t) {
   auto* a = static_cast<std::int16_t*>(t.scratch);
   auto* b = a + scratch_rows * k_block;
@@ -94,6 +107,7 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
 
 void install_gemm_avx2(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8;
+  k.peak_u8s8 = peak_u8s8;
   k.gemm_row_unit = row_block;
   k.gemm_name = "avx2";
 }
