@@ -315,14 +315,15 @@ TEST_CASE("bench") {
   const auto profiled =
       bench.run("bench -m " + quoted(kModel) + " --runs 2 --dtype int8 -t 1 --profile --trace t.json --json");
   REQUIRE(profiled.lines().size() == 1);
+  const json measured = profiled.lines()[0];
   double spent = 0;
   std::uint64_t macs = 0;
-  for (const json& operation : profiled.lines()[0]["operations"]) {
+  for (const json& operation : measured["operations"]) {
     spent += operation["ms"].get<double>();
     macs += operation["macs"].get<std::uint64_t>();
   }
   CHECK(spent > 0);
-  CHECK(macs == profiled.lines()[0]["macs"]);
+  CHECK(macs == measured["macs"]);
   const json trace = json::parse(read(bench.path("t.json")));
   CHECK(trace["traceEvents"].size() > 10);
   for (const json& event : trace["traceEvents"]) {
