@@ -5,8 +5,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "tools/codecs/atomic_file.hpp"
 #include "console.hpp"
+#include "tools/codecs/atomic_file.hpp"
 
 namespace vitrail::cli {
 
