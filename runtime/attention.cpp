@@ -76,6 +76,11 @@ void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
 }
 
 void Engine::attention(const float* qkv, std::byte* heads, float* out) {
+  const auto tokens = static_cast<std::uint64_t>(heads_.tokens),
+             width = static_cast<std::uint64_t>(heads_.count) * static_cast<std::uint64_t>(heads_.head_dim);
+  const Profile::Timed timed(profile_, "attention",
+                             heads_.dtype == DType::int8 ? kernels_.gemm_name : kernels_.simd_name,
+                             2 * tokens * tokens * width, 4 * tokens * width * sizeof(float));
   heads_.dtype == DType::int8 ? attend_int8(qkv, heads, out) : attend_f32(qkv, heads, out);
 }
 

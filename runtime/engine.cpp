@@ -1,12 +1,17 @@
 #include "runtime/engine.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace vitrail {
 namespace {
 
 constexpr int rows_per_task = 8;  // LayerNorm and quantisation: some kilobytes, a few microseconds
 constexpr int tile_columns = PackedS8::panel * Kernels::max_tile_panels;
+
+std::uint64_t elements(int rows, int columns) {
+  return static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns);
+}
 
 }  // namespace
 
@@ -54,10 +59,42 @@ void Engine::prepare(const Linear& linear, int rows) {
         return;
       }
     }
+  provider_name_ = provider_->name();
+}
+
+double Engine::peak_gmacs_per_s(DType dtype) noexcept {
+  using Clock = std::chrono::steady_clock;
+  constexpr int bursts = 25;
+  constexpr double burst_s = 1e-3;
+  const auto burst = dtype == DType::int8 ? kernels_.peak_u8s8 : kernels_.peak_f32;
+  if (!burst) return 0;
+  const auto seconds = [&](int rounds, std::uint64_t& macs) {
+    const auto start = Clock::now();
+    macs = burst(rounds);
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  std::atomic<int> ready{0};
+  std::atomic<double> sum{0};
+  pool_.run(pool_.size(), [&](int, int) {
+    // Every thread holds one task until all have theirs, so that they run together as they will in the network.
+    for (++ready; ready < pool_.size();) spin_pause();
+    int rounds = 1000;
+    std::uint64_t macs = 0;
+    while (seconds(rounds, macs) < burst_s && rounds < 1 << 28) rounds *= 2;
+    double best = 0;
+    for (int i = 0; i < bursts; ++i) {
+      const double time = seconds(rounds, macs);
+      best = std::max(best, static_cast<double>(macs) * 1e-9 / time);
+    }
+    sum.fetch_add(best);
+  });
+  return sum;
 }
 
 void Engine::patchify(const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches) {
   const VitConfig& c = w.config;
+  const Profile::Timed timed(profile_, "patchify", kernels_.simd_name, 0,
+                             elements(c.num_patches(), c.patch_size()) * (patches.f ? 5 : 2));
   const std::size_t run_bytes = static_cast<std::size_t>(c.patch_width) * static_cast<std::size_t>(c.channels);
   const auto patch_bytes = static_cast<std::ptrdiff_t>(patches.ldq_bytes);
   const int columns = c.grid_columns();
@@ -81,6 +118,7 @@ void Engine::patchify(const Weights& w, const std::uint8_t* pixels, std::ptrdiff
 
 void Engine::norm(const float* x, const Norm& norm, float eps, Rows& rows) {
   if (rows.f) return this->norm(x, norm, eps, rows.count, rows.k, rows.f);
+  const Profile::Timed timed(profile_, "norm", kernels_.simd_name, 0, elements(rows.count, rows.k) * 5);
   const auto k = static_cast<std::size_t>(rows.k);
   pool_.run(ceil_div(rows.count, rows_per_task), [&](int task, int thread) {
     const int first = task * rows_per_task, count = std::min(rows_per_task, rows.count - first);
@@ -92,6 +130,7 @@ void Engine::norm(const float* x, const Norm& norm, float eps, Rows& rows) {
 }
 
 void Engine::norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst) {
+  const Profile::Timed timed(profile_, "norm", kernels_.simd_name, 0, elements(count, dim) * 8);
   const auto k = static_cast<std::size_t>(dim);
   pool_.run(ceil_div(count, rows_per_task), [&](int task, int) {
     const int first = task * rows_per_task;
@@ -106,6 +145,7 @@ void Engine::quantize(float* x, Rows& rows) {
     rows.f = x;
     return;
   }
+  const Profile::Timed timed(profile_, "quantize", kernels_.simd_name, 0, elements(rows.count, rows.k) * 5);
   const auto k = static_cast<std::size_t>(rows.k);
   pool_.run(ceil_div(rows.count, rows_per_task), [&](int task, int) {
     const int first = task * rows_per_task;
@@ -115,11 +155,15 @@ void Engine::quantize(float* x, Rows& rows) {
   });
 }
 
-void Engine::linear(const Rows& rows, const Linear& linear, Activation activation, const float* residual,
-                    std::size_t ld_residual, float* dst, std::size_t ld_dst) {
+void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Activation activation,
+                    const float* residual, std::size_t ld_residual, float* dst, std::size_t ld_dst) {
   const int block = tile_rows(rows.count, kernels_.gemm_row_unit);
   const int row_blocks = ceil_div(rows.count, block);
   const int column_blocks = ceil_div(linear.out, tile_columns);
+  const auto in = static_cast<std::uint64_t>(rows.k), out_count = static_cast<std::uint64_t>(linear.out),
+             count = static_cast<std::uint64_t>(rows.count), element = linear.s8.data ? 1 : sizeof(float);
+  const Profile::Timed timed(profile_, name, linear.s8.data ? gemm_name() : kernels_.simd_name, count * in * out_count,
+                             (count + out_count) * in * element + count * out_count * sizeof(float));
   // Tasks that follow each other share their columns: a panel of weights is read once while it is in the cache.
   pool_.run(row_blocks * column_blocks, [&](int task, int thread) {
     const Scratch& s = scratch_[static_cast<std::size_t>(thread)];

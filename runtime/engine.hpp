@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/kernels.hpp"
+#include "runtime/profile.hpp"
 #include "runtime/storage.hpp"
 #include "runtime/thread_pool.hpp"
 #include "runtime/weights.hpp"
@@ -51,6 +52,13 @@ class Engine {
   Engine(Selection selection, int threads, const VitConfig& config, DType attention);
 
   const Kernels& kernels() const { return kernels_; }
+  /// Times operations from now on; room for `operations` of them per run.
+  void keep_profile(std::size_t operations) { profile_ = Profile(operations); }
+  Profile& profile() { return profile_; }
+  const Profile& profile() const { return profile_; }
+  /// See Session::peak_gmacs_per_s().
+  double peak_gmacs_per_s(DType dtype) noexcept;
+
   const std::string& report() const { return report_; }
   DType attention_dtype() const { return heads_.dtype; }
   std::size_t scratch_bytes() const { return scratch_bytes_ * static_cast<std::size_t>(pool_.size()); }
@@ -70,7 +78,8 @@ class Engine {
   void quantize(float* x, Rows& rows);
 
   /// dst [rows.count, linear.out] = epilogue(rows · Wᵀ + b), rows of dst `ld_dst` apart.
-  void linear(const Rows& rows, const Linear& linear, Activation activation, const float* residual,
+  /// `name` is what a profile calls it.
+  void linear(const char* name, const Rows& rows, const Linear& linear, Activation activation, const float* residual,
               std::size_t ld_residual, float* dst, std::size_t ld_dst);
 
   /// Multi-head self-attention of one picture (Vaswani et al. 2017): qkv [T, 3D] → out [T, D].
@@ -86,6 +95,7 @@ class Engine {
     float* row;         ///< one row of the widest layer
     AttentionScratch attention;
   };
+  const char* gemm_name() const { return provider_ ? provider_name_.c_str() : kernels_.gemm_name; }
   Scratch scratch_of(std::byte* base, std::size_t* bytes) const;
   void place_attention(Layout& layout, AttentionScratch& s) const;
   void attend_f32(const float* qkv, std::byte* heads, float* out);
@@ -93,7 +103,8 @@ class Engine {
 
   Kernels kernels_;
   std::unique_ptr<GemmProvider> provider_;
-  std::string report_;
+  std::string report_, provider_name_;
+  Profile profile_;
   ThreadPool pool_;
   int max_row_ = 0;
   Heads heads_;

@@ -169,6 +169,11 @@ struct Kernels {
   void (*softmax_quantize)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                            float scale, float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant);
 
+  /// `rounds` of the product's instructions with everything in registers, to know what this core could do at most;
+  /// returns the multiply-accumulates done. Null where there is nothing to measure (the reference).
+  std::uint64_t (*peak_u8s8)(int rounds);
+  std::uint64_t (*peak_f32)(int rounds);
+
   const char* simd_name;  ///< the class of the float and byte kernels: "reference", "avx2", "avx512" …
   const char* gemm_name;  ///< the class of gemm_u8s8: "reference", "avx2", "avx_vnni" …
 };

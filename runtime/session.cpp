@@ -48,6 +48,8 @@ struct Session::Impl {
       state = State::place(layout, engine, weights, max_batch, options.keep_patch_embed, options.keep_hidden_states);
       return layout.size_bytes();
     };
+    if (options.profile)
+      engine.keep_profile(static_cast<std::size_t>(max_batch + 8) * static_cast<std::size_t>(c.num_layers + 3));
     arena_bytes = place(nullptr);
     arena = allocate_aligned(arena_bytes);
     place(arena.get());
@@ -158,6 +160,7 @@ Result<Output> Session::run(std::span<const ImageView> images) noexcept try {
     s.pixels[b] = *pixels;
   }
   const auto ready = Clock::now();
+  s.engine.profile().start();
   forward(s.engine, s.weights, s.state, std::span(s.pixels).first(images.size()));
   s.timing = {milliseconds(ready - start), milliseconds(Clock::now() - ready)};
   return s.output(images.size());
@@ -166,6 +169,10 @@ Result<Output> Session::run(std::span<const ImageView> images) noexcept try {
 }
 
 const Timing& Session::timing() const noexcept { return impl_->timing; }
+
+std::span<const Operation> Session::profile() const noexcept { return impl_->engine.profile().operations(); }
+
+double Session::peak_gmacs_per_s() noexcept { return impl_->engine.peak_gmacs_per_s(impl_->weights.dtype); }
 
 std::string Session::describe() const {
   return impl_->engine.report() + "dtype: " + name_of(impl_->weights.dtype) + ", attention " +

@@ -34,8 +34,9 @@ void embed(Engine& e, const Weights& w, State& s, const Pixels& picture, std::si
                .f = s.patches_f32};
   e.patchify(w, picture.data, picture.stride_bytes, patches);
   std::copy_n(w.prefix, prefix_dim, x);
-  e.linear(patches, w.patch, Activation::none, w.positions, dim, x + prefix_dim, dim);  // [N, D]
-  if (s.patch_embed) e.linear(patches, w.patch, Activation::none, nullptr, 0, s.patch_embed + b * patches_dim, dim);
+  e.linear("patch_embed", patches, w.patch, Activation::none, w.positions, dim, x + prefix_dim, dim);  // [N, D]
+  if (s.patch_embed)
+    e.linear("patch_embed", patches, w.patch, Activation::none, nullptr, 0, s.patch_embed + b * patches_dim, dim);
 }
 
 /// What the head reads, of picture `b`: the CLS row, or the mean of the patch rows, of `tokens` [T, D].
@@ -59,12 +60,12 @@ void classify(Engine& e, const Weights& w, State& s, int batch) {
   const auto labels = static_cast<std::size_t>(c.num_labels), dim = static_cast<std::size_t>(c.embed_dim);
   Rows rows = rows_of(s, w.dtype, batch, c.embed_dim, s.pooled);
   e.quantize(s.pooled, rows);
-  e.linear(rows, *w.head, Activation::none, nullptr, 0, s.logits, labels);
+  e.linear("head", rows, *w.head, Activation::none, nullptr, 0, s.logits, labels);
   if (!w.head_dist) return;
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
     std::copy_n(s.tokens + (b * static_cast<std::size_t>(c.num_tokens()) + 1) * dim, dim, s.rows + b * dim);
   e.quantize(s.rows, rows);
-  e.linear(rows, *w.head_dist, Activation::none, nullptr, 0, s.logits_dist, labels);
+  e.linear("head", rows, *w.head_dist, Activation::none, nullptr, 0, s.logits_dist, labels);
   for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * labels; ++i)
     s.logits[i] = (s.logits[i] + s.logits_dist[i]) * 0.5f;
   for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * dim; ++i)
@@ -80,18 +81,18 @@ void transform(Engine& e, const Weights& w, const Block& block, State& s, int ba
   const std::size_t TD = static_cast<std::size_t>(c.num_tokens()) * D;
 
   Rows a = rows_of(s, w.dtype, count, c.embed_dim, s.rows);
-  e.norm(s.x, block.norm1, c.layer_norm_eps, a);                       // a [B·T, D]
-  e.linear(a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);  // qkv [B·T, 3D]
+  e.norm(s.x, block.norm1, c.layer_norm_eps, a);                              // a [B·T, D]
+  e.linear("qkv", a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);  // qkv [B·T, 3D]
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
-    e.attention(s.qkv + 3 * b * TD, s.heads, s.rows + b * TD);  // rows [B·T, D]
-  e.quantize(s.rows, a);                                        // a [B·T, D]
-  e.linear(a, block.proj, Activation::none, s.x, D, s.x, D);    // x += [B·T, D]
+    e.attention(s.qkv + 3 * b * TD, s.heads, s.rows + b * TD);        // rows [B·T, D]
+  e.quantize(s.rows, a);                                              // a [B·T, D]
+  e.linear("proj", a, block.proj, Activation::none, s.x, D, s.x, D);  // x += [B·T, D]
 
-  e.norm(s.x, block.norm2, c.layer_norm_eps, a);                  // a [B·T, D]
-  e.linear(a, block.fc1, c.activation, nullptr, 0, s.hidden, M);  // hidden [B·T, M]
+  e.norm(s.x, block.norm2, c.layer_norm_eps, a);                         // a [B·T, D]
+  e.linear("fc1", a, block.fc1, c.activation, nullptr, 0, s.hidden, M);  // hidden [B·T, M]
   Rows h = rows_of(s, w.dtype, count, c.mlp_dim, s.hidden);
-  e.quantize(s.hidden, h);                                   // h [B·T, M]
-  e.linear(h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·T, D]
+  e.quantize(s.hidden, h);                                          // h [B·T, M]
+  e.linear("fc2", h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·T, D]
 }
 
 void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pictures) {
@@ -123,7 +124,7 @@ void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pict
   if (w.pooler) {
     Rows p = rows_of(s, w.dtype, batch, c.embed_dim, s.pooled);
     e.quantize(s.pooled, p);
-    e.linear(p, *w.pooler, Activation::tanh, nullptr, 0, s.rows, D);
+    e.linear("pooler", p, *w.pooler, Activation::tanh, nullptr, 0, s.rows, D);
     std::copy_n(s.rows, static_cast<std::size_t>(batch) * D, s.pooled);
   }
 }

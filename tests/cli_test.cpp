@@ -312,6 +312,26 @@ TEST_CASE("bench") {
     CHECK(line["median_ms"] <= line["p99_ms"]);
     CHECK(line["runs"] == 3);
   }
+  const auto profiled =
+      bench.run("bench -m " + quoted(kModel) + " --runs 2 --dtype int8 -t 1 --profile --trace t.json --json");
+  REQUIRE(profiled.lines().size() == 1);
+  const json measured = profiled.lines()[0];
+  double spent = 0;
+  std::uint64_t macs = 0;
+  for (const json& operation : measured["operations"]) {
+    spent += operation["ms"].get<double>();
+    macs += operation["macs"].get<std::uint64_t>();
+  }
+  CHECK(spent > 0);
+  CHECK(macs == measured["macs"]);
+  const json trace = json::parse(read(bench.path("t.json")));
+  CHECK(trace["traceEvents"].size() > 10);
+  for (const json& event : trace["traceEvents"]) {
+    CHECK(event["ph"] == "X");
+    CHECK(event["dur"] >= 0.0);
+  }
+  CHECK(bench.run("bench -m " + quoted(kModel) + " --runs 1 --trace missing/t.json").exit_code == 1);
+  CHECK(has(bench.run("bench -m " + quoted(kModel) + " --runs 1 --profile").out, "fc1"));
   const Ran one = bench.run("bench -m " + quoted(kModel) + " --runs 1 --dtype f32 -t 1");
   CHECK(one.exit_code == 0);
   CHECK(has(one.out, "f32"));

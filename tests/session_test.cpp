@@ -127,11 +127,13 @@ TEST_CASE("run() does not allocate after the first call with a picture's size") 
                                                   {150, 110, PixelFormat::rgb8},
                                                   {150, 110, PixelFormat::rgba8}}) {
         const Model model = network(small, dtype);
-        Session session =
-            model
-                .session(
-                    {.threads = threads, .attention = attention, .keep_patch_embed = true, .keep_hidden_states = true})
-                .value();
+        Session session = model
+                              .session({.threads = threads,
+                                        .attention = attention,
+                                        .keep_patch_embed = true,
+                                        .keep_hidden_states = true,
+                                        .profile = true})
+                              .value();
         const Image image = noise(width, height, format);
         CHECK(session.run(image));
         const auto before = test::allocations();
@@ -207,6 +209,36 @@ TEST_CASE("bad arguments are refused by name") {
   CHECK(!session.run(ImageView{}));
   CHECK(!session.run(ImageView{image.row(0), 64, 64, 10, PixelFormat::rgb8}));
   CHECK(session.run(image));  // still usable
+}
+
+TEST_CASE("a profile lists every operation of a run, with all of its products") {
+  for (const auto& [dtype, attention] : arithmetics) {
+    const Model model = network(small, dtype);
+    Session session = model.session({.threads = 2, .max_batch = 2, .attention = attention, .profile = true}).value();
+    const Image image = noise(64, 64);
+    for (const std::size_t batch : {2u, 1u}) {
+      const std::vector<ImageView> images(batch, image.view());
+      CHECK(session.run(images));
+      std::uint64_t macs = 0;
+      double end = 0;
+      for (const Operation& o : session.profile()) {
+        macs += o.macs;
+        CHECK(o.start_ms >= end);  // one after the other
+        end = o.start_ms + o.duration_ms;
+      }
+      CHECK(macs == batch * model.info().macs);
+      CHECK(end <= session.timing().encode_ms);
+    }
+  }
+  CHECK(network(small, DType::int8).session().value().profile().empty());
+}
+
+TEST_CASE("the peak is known where the kernels are not the reference's") {
+  const Model model = network(small, DType::int8);
+  for (const auto& platform : test::platforms()) {
+    const Environment cpu("VITRAIL_CPU", platform.name);
+    CHECK((model.session({.threads = 2}).value().peak_gmacs_per_s() > 0) == (platform.kernels.peak_u8s8 != nullptr));
+  }
 }
 
 TEST_CASE("describe() says which kernels run and why better ones do not") {

@@ -1,6 +1,7 @@
 // Runs a model. One session per thread: it owns the activations, the worker threads and the scratch memory.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@ struct SessionOptions {
   DType attention = DType::int8;
   bool keep_patch_embed = false;    ///< fill Output::patch_embed
   bool keep_hidden_states = false;  ///< fill Output::hidden_states
+  bool profile = false;             ///< time every operation, for Session::profile()
 };
 
 /// Results of one run, borrowed from the session and valid until its next run. B = pictures of that run.
@@ -40,6 +42,16 @@ struct Timing {
   double encode_ms = 0;
 };
 
+/// One operation of the last run; a session with one thread spends almost all of encode_ms inside operations.
+struct Operation {
+  const char* name;     ///< "patchify", "patch_embed", "norm", "qkv", "attention", "quantize", "proj", "fc1", "fc2" …
+  const char* kernel;   ///< the class of CPU it was written for, or the provider's name
+  double start_ms = 0;  ///< since the encoder began
+  double duration_ms = 0;
+  std::uint64_t macs = 0;   ///< multiply-accumulates; 0 where nothing is multiplied
+  std::uint64_t bytes = 0;  ///< activations and weights read and written, each once
+};
+
 /// Moves. Belongs to one thread at a time; many sessions may run one model at once.
 class Session {
  public:
@@ -57,6 +69,14 @@ class Session {
   Result<Output> run(std::span<const ImageView> images) noexcept;
 
   const Timing& timing() const noexcept;
+
+  /// The operations of the last run in their order; empty without SessionOptions::profile. Valid until the next run.
+  std::span<const Operation> profile() const noexcept;
+
+  /// 10^9 multiply-accumulates a second that this session's threads can do at most in its arithmetic: the sum of each
+  /// one's best of many bursts of about a millisecond in registers alone. 0 where the kernels are the reference's.
+  /// Takes about 30 ms.
+  double peak_gmacs_per_s() noexcept;
 
   /// Which kernels run, and why a better one does not; several lines of text.
   std::string describe() const;

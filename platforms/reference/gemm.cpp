@@ -98,6 +98,8 @@ Kernels kernels() {
       .pack_keys_s8 = pack_keys_s8,
       .pack_values_s8 = pack_values_s8,
       .softmax_quantize = softmax_quantize,
+      .peak_u8s8 = nullptr,
+      .peak_f32 = nullptr,
       .simd_name = "reference",
       .gemm_name = "reference",
   };

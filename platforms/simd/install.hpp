@@ -24,6 +24,7 @@ void install(Kernels& k, const char* name) {
   k.pack_keys_s8 = pack_keys_s8<Arch>;
   k.pack_values_s8 = pack_values_s8<Arch>;
   k.softmax_quantize = softmax_quantize<Arch>;
+  k.peak_f32 = peak_f32<Arch, f32_rows>;
   k.simd_name = name;
 }
 

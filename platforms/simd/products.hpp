@@ -42,6 +42,19 @@ void gemm_f32(const float* a, std::size_t lda, int rows, const float* b, int k, 
   }
 }
 
+template <class A, int M>
+std::uint64_t peak_f32(int rounds) {
+  using V = F16<A>;
+  V acc[M], x = V::all(1.0f), y = V::all(0.5f);
+  unroll<M>([&](auto m) __attribute__((always_inline)) { acc[m] = V::all(0.0f); });
+  for (int i = 0; i < rounds; ++i)
+    unroll<M>([&](auto m) __attribute__((always_inline)) {
+      acc[m] = fma(x, y, acc[m]);
+      unroll<V::parts>([&](auto p) __attribute__((always_inline)) { VITRAIL_IN_REGISTER(acc[m].part[p].data); });
+    });
+  return static_cast<std::uint64_t>(rounds) * M * 16;
+}
+
 /// `first(m, n, count)` gives y₀ of sixteen columns from n on; the rest of the epilogue is the same for both products.
 template <class A, Activation activation, class First>
 VITRAIL_INLINE void finish_tile(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, First first) {

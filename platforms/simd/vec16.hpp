@@ -160,22 +160,23 @@ VITRAIL_INLINE std::int32_t fold_sum(I16<A> x) {
   return sum;
 }
 
+// The order does not matter to these two; halving keeps the chain of dependent instructions short.
 template <class A>
 VITRAIL_INLINE float fold_max(F16<A> x) {
   float lanes[16];
   x.store(lanes);
-  float top = lanes[0];
-  for (float v : lanes) top = v > top ? v : top;
-  return top;
+  for (int half = 8; half >= 1; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] = lanes[i + half] > lanes[i] ? lanes[i + half] : lanes[i];
+  return lanes[0];
 }
 
 template <class A>
 VITRAIL_INLINE float fold_min(F16<A> x) {
   float lanes[16];
   x.store(lanes);
-  float low = lanes[0];
-  for (float v : lanes) low = v < low ? v : low;
-  return low;
+  for (int half = 8; half >= 1; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] = lanes[i + half] < lanes[i] ? lanes[i + half] : lanes[i];
+  return lanes[0];
 }
 
 /// Stores the sixteen values clamped to 0 … 255. xsimd has no narrowing store, hence the intrinsics.

@@ -45,6 +45,19 @@ void multiply_rest(int rows, const std::uint8_t* a, std::size_t lda_bytes, const
   }
 }
 
+std::uint64_t peak_u8s8(int rounds) {
+  constexpr int sums = 24;
+  const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(5);
+  __m512i sum[sums];
+  unroll<sums>([&](auto i) __attribute__((always_inline)) { sum[i] = _mm512_setzero_si512(); });
+  for (int r = 0; r < rounds; ++r)
+    unroll<sums>([&](auto i) __attribute__((always_inline)) {
+      sum[i] = _mm512_dpbusd_epi32(sum[i], a, b);
+      VITRAIL_IN_REGISTER(sum[i]);
+    });
+  return static_cast<std::uint64_t>(rounds) * sums * 64;
+}
+
 void gemm_u8s8(const GemmU8S8Tile& t) {
   for (int p = 0; p < t.panels; ++p) {
     const std::int8_t* b = t.b + static_cast<std::size_t>(p) * PackedS8::panel * t.k_padded;
@@ -61,6 +74,7 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
 
 void install_gemm_avx512_vnni(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8;
+  k.peak_u8s8 = peak_u8s8;
   k.gemm_row_unit = row_block;
   k.gemm_name = "avx512_vnni";
 }

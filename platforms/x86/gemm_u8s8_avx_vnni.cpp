@@ -46,6 +46,19 @@ void multiply_rest(int rows, const std::uint8_t* a, std::size_t lda_bytes, const
   }
 }
 
+std::uint64_t peak_u8s8(int rounds) {
+  constexpr int sums = 12;
+  const __m256i a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(5);
+  __m256i sum[sums];
+  unroll<sums>([&](auto i) __attribute__((always_inline)) { sum[i] = _mm256_setzero_si256(); });
+  for (int r = 0; r < rounds; ++r)
+    unroll<sums>([&](auto i) __attribute__((always_inline)) {
+      sum[i] = _mm256_dpbusd_avx_epi32(sum[i], a, b);
+      VITRAIL_IN_REGISTER(sum[i]);
+    });
+  return static_cast<std::uint64_t>(rounds) * sums * 32;
+}
+
 void gemm_u8s8(const GemmU8S8Tile& t) {
   for (int n = 0; n < t.panels * PackedS8::panel; n += strip) {
     const int panel = n / PackedS8::panel * PackedS8::panel;
@@ -62,6 +75,7 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
 
 void install_gemm_avx_vnni(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8;
+  k.peak_u8s8 = peak_u8s8;
   k.gemm_row_unit = row_block;
   k.gemm_name = "avx_vnni";
 }

@@ -1,5 +1,6 @@
 // vitrail bench: how long one run of a network takes here. Pictures have the network's size already, so that only the
 // network is measured. With --dtype both, int8 and f32 take turns in one run: a machine that gets slower slows both.
+// What the cores could do at most is measured before and after, in the same threads.
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -8,15 +9,16 @@
 #include "commands.hpp"
 #include "inputs.hpp"
 #include "machine.hpp"
+#include "profile.hpp"
 
 namespace vitrail::cli {
 namespace {
 
 struct Options {
-  std::string architecture = "vit_base_patch16_224", folder, dtype = "both", attention = "int8";
+  std::string architecture = "vit_base_patch16_224", folder, dtype = "both", attention = "int8", trace;
   int threads = 1, batch = 1, runs = 0;
   double seconds = 3;
-  bool json = false;
+  bool json = false, profile = false;
 };
 
 // Noise: flat pictures would make the numbers in the network unusually tame.
@@ -39,8 +41,10 @@ class Contender {
     const auto model = options.folder.empty() ? random_model(options.architecture, dtype, options.threads)
                                               : load_model(options.folder, dtype, options.threads);
     if (!model) return model.error();
-    auto session = model->session(
-        {.threads = options.threads, .max_batch = options.batch, .attention = dtype_from(options.attention)});
+    auto session = model->session({.threads = options.threads,
+                                   .max_batch = options.batch,
+                                   .attention = dtype_from(options.attention),
+                                   .profile = options.profile || !options.trace.empty()});
     if (!session) return session.error();
     return Contender(model->info(), *std::move(session), options.batch);
   }
@@ -51,10 +55,14 @@ class Contender {
     const auto output = session_.run(batch);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     if (!output) return output.error();
-    if (counted) times_ms_.push_back(took.count());
+    if (!counted) return {};
+    times_ms_.push_back(took.count());
+    operations_.add(session_.profile());
     return {};
   }
 
+  /// Twice: before and after the runs.
+  void measure_peak() { peak_ = std::max(peak_, session_.peak_gmacs_per_s()); }
   void finish() { std::sort(times_ms_.begin(), times_ms_.end()); }
 
   const ModelInfo& info() const { return info_; }
@@ -63,6 +71,9 @@ class Contender {
   double min_ms() const { return times_ms_.front(); }
   double median_ms() const { return (times_ms_[(runs() - 1) / 2] + times_ms_[runs() / 2]) / 2; }
   double p99_ms() const { return times_ms_[(runs() * 99 + 99) / 100 - 1]; }  // nearest rank
+  double peak_gmacs_per_s() const { return peak_; }                          // 0: unknown
+  const OperationSums& operations() const { return operations_; }
+  std::span<const Operation> last_run() const { return session_.profile(); }
   double gmacs_per_s() const { return static_cast<double>(info_.macs) * batch_ / median_ms() / 1e6; }
 
  private:
@@ -77,6 +88,8 @@ class Contender {
   Image picture_;
   int batch_;
   std::vector<double> times_ms_;  // per run of a whole batch
+  OperationSums operations_;
+  double peak_ = 0;
 };
 
 Status measure(std::vector<Contender>& contenders, const Options& options) {
@@ -88,6 +101,7 @@ Status measure(std::vector<Contender>& contenders, const Options& options) {
       if (const Status good = contender.run(false); !good) return good;
     }
   }
+  for (Contender& contender : contenders) contender.measure_peak();
   const auto start = Clock::now();
   for (int round = 0;; ++round) {
     const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
@@ -98,12 +112,14 @@ Status measure(std::vector<Contender>& contenders, const Options& options) {
       if (const Status good = contender.run(true); !good) return good;
     }
   }
-  for (Contender& contender : contenders) contender.finish();
+  for (Contender& contender : contenders) {
+    contender.measure_peak();
+    contender.finish();
+  }
   return {};
 }
 
 nlohmann::ordered_json to_json(const Contender& c, const Options& options) {
-  const auto peak = peak_gmacs_per_s(c.info().dtype, options.threads);
   nlohmann::ordered_json json{
       {options.folder.empty() ? "arch" : "model", options.folder.empty() ? options.architecture : options.folder},
       {"dtype", name_of(c.info().dtype)},
@@ -117,10 +133,11 @@ nlohmann::ordered_json to_json(const Contender& c, const Options& options) {
       {"gmacs_per_s", rounded(c.gmacs_per_s(), 2)},
       {"peak_gmacs_per_s", nullptr},
       {"of_peak", nullptr}};
-  if (peak) {
-    json["peak_gmacs_per_s"] = rounded(*peak, 2);
-    json["of_peak"] = rounded(c.gmacs_per_s() / *peak, 4);
+  if (const double peak = c.peak_gmacs_per_s(); peak > 0) {
+    json["peak_gmacs_per_s"] = rounded(peak, 2);
+    json["of_peak"] = rounded(c.gmacs_per_s() / peak, 4);
   }
+  if (options.profile) json["operations"] = c.operations().to_json();
   json["kernels"] = lines_of(c.kernels());
   json["cpu"] = cpu_name();
   return json;
@@ -134,14 +151,20 @@ void print_table(const std::vector<Contender>& contenders, const Options& option
   Table table({left, right, right, right, right, right, right});
   table.add({"", "median", "min", "p99", "GMAC/s", "of peak", "runs"});
   for (const Contender& c : contenders) {
-    const auto peak = peak_gmacs_per_s(c.info().dtype, options.threads);
+    const double peak = c.peak_gmacs_per_s();
     table.add({name_of(c.info().dtype), decimal(c.median_ms(), 2) + " ms", decimal(c.min_ms(), 2) + " ms",
                decimal(c.p99_ms(), 2) + " ms", decimal(c.gmacs_per_s(), 1),
-               peak ? decimal(c.gmacs_per_s() / *peak * 100, 1) + " %" : "-", std::to_string(c.runs())});
+               peak > 0 ? decimal(c.gmacs_per_s() / peak * 100, 1) + " %" : "-", std::to_string(c.runs())});
   }
   table.print();
   if (contenders.size() == 2) {
     std::printf("\nint8 is %.2f times as fast as f32\n", contenders[1].median_ms() / contenders[0].median_ms());
+  }
+  if (options.profile) {
+    for (const Contender& c : contenders) {
+      std::printf("\n%s, mean of %zu runs:\n", name_of(c.info().dtype), c.runs());
+      c.operations().print(c.peak_gmacs_per_s());
+    }
   }
   std::printf("\n");
   for (const Contender& c : contenders) {
@@ -152,6 +175,7 @@ void print_table(const std::vector<Contender>& contenders, const Options& option
 
 Status run(const Options& options) {
   std::vector<Contender> contenders;
+  if (const Status good = check_output(options.trace); !good) return good;
   for (const DType dtype : {DType::int8, DType::f32}) {
     if (options.dtype != "both" && options.dtype != name_of(dtype)) continue;
     auto contender = Contender::make(options, dtype);
@@ -159,6 +183,9 @@ Status run(const Options& options) {
     contenders.push_back(*std::move(contender));
   }
   if (const Status good = measure(contenders, options); !good) return good;
+  if (!options.trace.empty()) {
+    if (const Status good = save_trace(contenders.front().last_run(), options.trace); !good) return good;
+  }
   if (!options.json) return print_table(contenders, options), Status();
   for (std::size_t i = 0; i < contenders.size(); ++i) {
     auto json = to_json(contenders[i], options);
@@ -199,6 +226,12 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, 1'000'000))
       ->type_name("N")
       ->excludes(seconds);
+  command->add_flag("--profile", options->profile, "Show where the time goes, operation by operation");
+  command
+      ->add_option("--trace", options->trace,
+                   "Write the last run (of int8, when both are measured) as a Chrome trace: chrome://tracing, "
+                   "ui.perfetto.dev")
+      ->type_name("F.json");
   command->add_flag(
       "--json", options->json,
       "One JSON object per arithmetic and line; the first also has f32_median_ms and speedup_over_f32 when "

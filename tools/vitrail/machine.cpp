@@ -31,6 +31,4 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-std::optional<double> peak_gmacs_per_s(DType, int) { return std::nullopt; }
-
 }  // namespace vitrail::cli
