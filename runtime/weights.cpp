@@ -25,7 +25,7 @@ class Packer {
  public:
   Packer(const NetworkSource& source, const LoadOptions& options, Weights& weights)
       : source_(source), options_(options), pool_(options.threads), w_(weights) {
-    scratch_.resize(static_cast<std::size_t>(pool_.size()));
+    scratch_.resize(static_cast<std::size_t>(pool_.threads()));
   }
 
   Status run();
@@ -82,7 +82,7 @@ void Packer::pack_s8(Linear& linear, std::atomic<bool>& bad, const RowReader& ro
   linear.col_scale = scale;
   linear.col_sum = sum;
   const std::size_t panel_bytes = static_cast<std::size_t>(PackedS8::panel) * static_cast<std::size_t>(p.k_padded());
-  pool_.run(p.panels(), [&](int panel, int thread) {
+  vitrail::run(pool_, p.panels(), [&](int panel, int thread) {
     float* x = scratch_[static_cast<std::size_t>(thread)].data();
     float* temp = x + p.k;
     for (int j = 0; j < PackedS8::panel && panel * PackedS8::panel + j < p.n; ++j) {
@@ -114,7 +114,7 @@ void Packer::pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& r
   auto* data =
       w_.storage.make<float>(static_cast<std::size_t>(p.panels()) * PackedF32::panel * static_cast<std::size_t>(p.k));
   p.data = data;
-  pool_.run(p.panels(), [&](int panel, int thread) {
+  vitrail::run(pool_, p.panels(), [&](int panel, int thread) {
     float* x = scratch_[static_cast<std::size_t>(thread)].data();
     float* temp = x + p.k;
     float* dst = data + static_cast<std::size_t>(panel) * PackedF32::panel * static_cast<std::size_t>(p.k);

@@ -211,6 +211,47 @@ TEST_CASE("bad arguments are refused by name") {
   CHECK(session.run(image));  // still usable
 }
 
+namespace {
+
+/// An application's threads: started for every job, and in no particular order.
+class FreshThreads : public Executor {
+ public:
+  explicit FreshThreads(int threads) : threads_(threads) {}
+  int threads() const noexcept override { return threads_; }
+  void run(int count, Task task, const void* context) noexcept override {
+    std::atomic<int> next{count};
+    std::vector<std::thread> workers;
+    for (int t = 0; t < threads_; ++t)
+      workers.emplace_back([&, t] {
+        for (int i; (i = --next) >= 0;) task(context, i, t);
+      });
+    for (auto& worker : workers) worker.join();
+    ++jobs;
+  }
+  int jobs = 0;
+
+ private:
+  int threads_;
+};
+
+}  // namespace
+
+TEST_CASE("an application may bring its own threads") {
+  for (const auto& [dtype, attention] : arithmetics) {
+    const Model model = network(small, dtype);
+    const Image image = noise(64, 64);
+    const auto expected = logits(model, {image.view()}, {.attention = attention});
+    FreshThreads threads(3);
+    CHECK(same(logits(model, {image.view()}, {.threads = 0, .executor = &threads, .attention = attention}), expected));
+    CHECK(threads.jobs > 12);
+    CHECK(model.session({.executor = &threads}).value().peak_gmacs_per_s() >= 0);
+  }
+  FreshThreads none(0);
+  CHECK(
+      network(small, DType::int8).session({.executor = &none}).error().message.find("threads(): found 0, expected 1") !=
+      std::string::npos);
+}
+
 TEST_CASE("a profile lists every operation of a run, with all of its products") {
   for (const auto& [dtype, attention] : arithmetics) {
     const Model model = network(small, dtype);
