@@ -93,9 +93,9 @@ void Engine::attend_int8(const float* qkv, std::byte* heads, float* out) {
     const auto [keys, values, bytes] = head<KeysAndValuesS8>(heads, heads_, task / 2);
     const float* src = qkv + static_cast<std::size_t>(task / 2) * static_cast<std::size_t>(dim);
     if (task % 2 == 0)
-      kernels_.pack_keys_s8(src + width, ld_qkv, tokens, dim, keys.data, keys.scale, keys.sum);
+      kernels_.pack_rows_s8(src + width, ld_qkv, tokens, dim, keys.data, keys.scale, keys.sum);
     else
-      kernels_.pack_values_s8(src + 2 * width, ld_qkv, tokens, dim, values.data, values.scale, values.sum);
+      kernels_.pack_columns_s8(src + 2 * width, ld_qkv, tokens, dim, values.data, values.scale, values.sum);
   });
 
   const int block = tile_rows(tokens, kernels_.gemm_row_unit), blocks = ceil_div(tokens, block);

@@ -287,9 +287,9 @@ TEST_CASE("keys and values become the same s8 weights on every class, exact to h
         Packed p{std::vector<std::int8_t>(bytes, 77), std::vector<float>(columns, 7),
                  std::vector<std::int32_t>(columns, 7)};
         if (keys)
-          kernels.pack_keys_s8(src.data(), K + 3, n, k, p.data.data(), p.scale.data(), p.sum.data());
+          kernels.pack_rows_s8(src.data(), K + 3, n, k, p.data.data(), p.scale.data(), p.sum.data());
         else
-          kernels.pack_values_s8(src.data(), N + 3, k, n, p.data.data(), p.scale.data(), p.sum.data());
+          kernels.pack_columns_s8(src.data(), N + 3, k, n, p.data.data(), p.scale.data(), p.sum.data());
         return p;
       };
       for (const bool keys : {true, false}) {
