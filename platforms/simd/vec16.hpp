@@ -69,6 +69,16 @@ struct I16 {
   }
 };
 
+/// IEEE's quotient. xsimd before 9 multiplies with a reciprocal estimate on NEON.
+template <class A>
+VITRAIL_INLINE xsimd::batch<float, A> divide(xsimd::batch<float, A> x, xsimd::batch<float, A> y) {
+#ifdef __aarch64__
+  return vdivq_f32(x, y);
+#else
+  return x / y;
+#endif
+}
+
 // Lane-wise operations: one loop over the parts each.
 #define VITRAIL_LANEWISE(T, NAME, ARGS, EXPR)               \
   template <class A>                                        \
@@ -80,7 +90,7 @@ struct I16 {
 VITRAIL_LANEWISE(F16, operator+, (F16<A> x, F16<A> y), x.part[i] + y.part[i])
 VITRAIL_LANEWISE(F16, operator-, (F16<A> x, F16<A> y), x.part[i] - y.part[i])
 VITRAIL_LANEWISE(F16, operator*, (F16<A> x, F16<A> y), x.part[i] * y.part[i])
-VITRAIL_LANEWISE(F16, operator/, (F16<A> x, F16<A> y), x.part[i] / y.part[i])
+VITRAIL_LANEWISE(F16, operator/, (F16<A> x, F16<A> y), divide<A>(x.part[i], y.part[i]))
 VITRAIL_LANEWISE(F16, min, (F16<A> x, F16<A> y), xsimd::min(x.part[i], y.part[i]))
 VITRAIL_LANEWISE(F16, max, (F16<A> x, F16<A> y), xsimd::max(x.part[i], y.part[i]))
 VITRAIL_LANEWISE(F16, to_float, (I16<A> x), xsimd::to_float(x.part[i]))
