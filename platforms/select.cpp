@@ -29,12 +29,8 @@ struct CpuClass {
 /// From old to new; install() counts on this order.
 std::vector<CpuClass> classes_of_this_cpu() {
   const x86::Features found = x86::features(x86::read_cpuid());
-  return {{"reference", true},
-          {"sse4_2", found.sse4_2},
-          {"avx2", found.avx2},
-          {"avx_vnni", found.avx_vnni},
-          {"avx512", found.avx512},
-          {"avx512_vnni", found.avx512_vnni}};
+  return {{"reference", true},          {"sse4_2", found.sse4_2}, {"avx2", found.avx2},
+          {"avx_vnni", found.avx_vnni}, {"avx512", found.avx512}, {"avx512_vnni", found.avx512_vnni}};
 }
 void install(Kernels& k, const auto& allowed) {
   x86::init(k, {allowed(1), allowed(2), allowed(3), allowed(4), allowed(5)});

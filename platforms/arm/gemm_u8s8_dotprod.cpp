@@ -70,9 +70,8 @@ void multiply(const std::int8_t* a, const std::int8_t* b, int k, const int32x4_t
         VITRAIL_IN_REGISTER(sum[m][1]);
       });
     });
-  unroll<2 * M>([&](auto i) __attribute__((always_inline)) {
-    vst1q_s32(acc + i / 2 * ldacc + i % 2 * 4, sum[i / 2][i % 2]);
-  });
+  unroll<2 * M>([&](auto i)
+                    __attribute__((always_inline)) { vst1q_s32(acc + i / 2 * ldacc + i % 2 * 4, sum[i / 2][i % 2]); });
 }
 
 template <int M>

@@ -65,9 +65,7 @@ void multiply(const std::uint8_t* a, const std::int8_t* b, int k, bool first, st
       unroll<(pairs + 1) / 2>([&](auto two) __attribute__((always_inline)) {
         constexpr int p = 2 * two, count = p + 1 < pairs ? 2 : 1;
         uint8x16_t row[2];
-        unroll<count>([&](auto i) __attribute__((always_inline)) {
-          row[i] = vld1q_u8(a + (g * pairs + p + i) * 16);
-        });
+        unroll<count>([&](auto i) __attribute__((always_inline)) { row[i] = vld1q_u8(a + (g * pairs + p + i) * 16); });
         unroll<count>([&](auto i) __attribute__((always_inline)) {
           unroll<4>([&](auto j) __attribute__((always_inline)) {
             sum[p + i][j] = vusmmlaq_s32(sum[p + i][j], row[i], column[j]);

@@ -13,8 +13,8 @@ namespace {
 
 // A block of k is re-laid once into scratch; its sums stay exact in any order.
 constexpr int k_block = 1024;
-constexpr int strip = 16;    // columns re-laid together: 16 KiB stay in the first cache while all rows pass
-constexpr int columns = 4;   // of a register block; each sum is a register of four partial sums
+constexpr int strip = 16;   // columns re-laid together: 16 KiB stay in the first cache while all rows pass
+constexpr int columns = 4;  // of a register block; each sum is a register of four partial sums
 #ifdef __aarch64__
 constexpr int row_block = 4;  // 4 × 4 of the 32 registers hold sums
 #else
@@ -50,8 +50,7 @@ void relay_rows(const std::uint8_t* a, std::size_t lda_bytes, int rows, int k, s
   const uint8x16_t sign = vdupq_n_u8(0x80);
   for (int m = 0; m < rows; ++m, a += lda_bytes) {
     std::int8_t* to = dst + m * 16;
-    for (int i = 0; i < k; i += 16, to += rows * 16)
-      vst1q_s8(to, vreinterpretq_s8_u8(veorq_u8(vld1q_u8(a + i), sign)));
+    for (int i = 0; i < k; i += 16, to += rows * 16) vst1q_s8(to, vreinterpretq_s8_u8(veorq_u8(vld1q_u8(a + i), sign)));
   }
 }
 
@@ -75,8 +74,7 @@ template <int M>
 void multiply(const std::int8_t* a, const std::int8_t* b, int k, int32x4_t base, bool first, std::int32_t* acc,
               std::size_t ldacc) {
   int32x4_t sum[M][columns];
-  unroll<columns * M>(
-      [&](auto i) __attribute__((always_inline)) { sum[i / columns][i % columns] = vdupq_n_s32(0); });
+  unroll<columns * M>([&](auto i) __attribute__((always_inline)) { sum[i / columns][i % columns] = vdupq_n_s32(0); });
   for (int i = 0; i < k; i += 16, a += M * 16, b += columns * 16) {
     int8x16_t row[M];
     unroll<M>([&](auto m) __attribute__((always_inline)) { row[m] = vld1q_s8(a + m * 16); });
