@@ -145,7 +145,7 @@ void block(benchmark::State& state, const std::string& architecture, const std::
   source.config.num_layers = 1;
   source.blocks.resize(1);
   const Weights weights = pack_weights(source, options).value();
-  Engine engine(select_kernels(platform, false, 1).value(), 1, weights.config, weights.dtype);
+  Engine engine(select_kernels(platform, false, 1).value(), nullptr, 1, weights.config, weights.dtype);
   Layout size;
   vitrail::State::place(size, engine, weights, 1, false, false);
   const AlignedBytes memory = allocate_aligned(size.size_bytes());

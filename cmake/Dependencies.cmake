@@ -10,6 +10,10 @@ endif()
 # HEADERS: where the archive of a header-only library has them; its own CMake project is then not run.
 function(vitrail_dependency package target)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "DEBIAN;URL;SHA256;HEADERS" "VERSIONS")
+  if(arg_HEADERS AND CMAKE_CROSSCOMPILING)  # headers that the building machine has serve every target
+    set(CMAKE_LIBRARY_ARCHITECTURE ${CMAKE_HOST_SYSTEM_PROCESSOR}-linux-gnu)
+    set(CMAKE_SIZEOF_VOID_P)
+  endif()
   foreach(version IN LISTS arg_VERSIONS)
     if(NOT TARGET ${target})
       find_package(${package} ${version} CONFIG QUIET)

@@ -1,11 +1,15 @@
 // Which kernels this CPU gets: the reference, then its architecture's staircase, then oneDNN where it is exact.
+#include <algorithm>
 #include <array>
+#include <vector>
 
 #include "platforms/reference/reference.hpp"
 #include "runtime/kernels.hpp"
 #include "runtime/thread_pool.hpp"
-#ifdef VITRAIL_X86
+#if defined(VITRAIL_X86)
 #include "platforms/x86/x86.hpp"
+#elif defined(VITRAIL_ARM)
+#include "platforms/arm/arm.hpp"
 #endif
 #ifdef VITRAIL_WITH_ONEDNN
 #include "platforms/onednn/onednn.hpp"
@@ -20,11 +24,44 @@ struct CpuClass {
   bool available;
 };
 
+#if defined(VITRAIL_X86)
+
+/// From old to new; install() counts on this order.
+std::vector<CpuClass> classes_of_this_cpu() {
+  const x86::Features found = x86::features(x86::read_cpuid());
+  return {{"reference", true},          {"sse4_2", found.sse4_2}, {"avx2", found.avx2},
+          {"avx_vnni", found.avx_vnni}, {"avx512", found.avx512}, {"avx512_vnni", found.avx512_vnni}};
+}
+void install(Kernels& k, const auto& allowed) {
+  x86::init(k, {allowed(1), allowed(2), allowed(3), allowed(4), allowed(5)});
+}
+constexpr const char* onednn_needs = "avx512_vnni";
+constexpr const char* onednn_lack = "without AVX512-VNNI its int8 product saturates or runs as reference code";
+
+#elif defined(VITRAIL_ARM)
+
+std::vector<CpuClass> classes_of_this_cpu() {
+  const arm::Features found = arm::features(arm::read_hwcap());
+  return {{"reference", true}, {"neon", found.neon}, {"dotprod", found.dotprod}, {"i8mm", found.i8mm}};
+}
+void install(Kernels& k, const auto& allowed) { arm::init(k, {allowed(1), allowed(2), allowed(3)}); }
+constexpr const char* onednn_needs = "";
+constexpr const char* onednn_lack = "on ARM without SVE its int8 product runs as reference code in double";
+
+#else
+
+std::vector<CpuClass> classes_of_this_cpu() { return {{"reference", true}}; }
+void install(Kernels&, const auto&) {}
+constexpr const char* onednn_needs = "";
+constexpr const char* onednn_lack = "its int8 product has not been tested on this architecture";
+
+#endif
+
 /// Every name of every architecture, so that a name of another one is refused as absent and a misspelt one as unknown.
 constexpr std::array all_names{"reference",   "sse4_2", "avx2",    "avx_vnni", "avx512",
                                "avx512_vnni", "neon",   "dotprod", "i8mm"};
 
-std::string list(const auto& classes, bool only_available) {
+std::string list(const std::vector<CpuClass>& classes, bool only_available) {
   std::string text;
   for (const auto& c : classes)
     if (c.available || !only_available) text += (text.empty() ? "" : ", ") + std::string(c.name);
@@ -32,8 +69,7 @@ std::string list(const auto& classes, bool only_available) {
 }
 
 /// The position of `limit` in `classes` (the last one when empty), or an error.
-template <class Classes>
-Result<std::size_t> find_limit(const Classes& classes, std::string_view limit) {
+Result<std::size_t> find_limit(const std::vector<CpuClass>& classes, std::string_view limit) {
   if (limit.empty()) return classes.size() - 1;
   for (std::size_t i = 0; i < classes.size(); ++i)
     if (classes[i].name == limit && classes[i].available) return i;
@@ -55,21 +91,11 @@ Result<std::size_t> find_limit(const Classes& classes, std::string_view limit) {
 
 Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[maybe_unused]] int threads) {
   Selection s{reference::kernels(), nullptr, {}};
-#ifdef VITRAIL_X86
-  const x86::Features found = x86::features(x86::read_cpuid());
-  const std::array classes{CpuClass{"reference", true}, CpuClass{"avx2", found.avx2},
-                           CpuClass{"avx_vnni", found.avx_vnni}, CpuClass{"avx512", found.avx512},
-                           CpuClass{"avx512_vnni", found.avx512_vnni}};
-#else
-  const std::array classes{CpuClass{"reference", true}};
-#endif
+  const std::vector<CpuClass> classes = classes_of_this_cpu();
   const auto limit = find_limit(classes, cpu_limit);
   if (!limit) return limit.error();
   const auto allowed = [&](std::size_t i) { return classes[i].available && i <= *limit; };
-
-#ifdef VITRAIL_X86
-  x86::init(s.kernels, {allowed(1), allowed(2), allowed(3), allowed(4)});
-#endif
+  install(s.kernels, allowed);
 
   s.report += "cpu classes: " + list(classes, true) + "\n";
   for (std::size_t i = 1; i < classes.size(); ++i) {
@@ -78,22 +104,24 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
     else if (!allowed(i))
       s.report += "  " + std::string(classes[i].name) + ": not used, VITRAIL_CPU=" + std::string(cpu_limit) + "\n";
   }
-  s.report += "row kernels: " + std::string(s.kernels.simd_name) + "\n";
+  s.report += "row kernels: " + std::string(s.kernels.simd_name);
+  if (s.kernels.simd_name == std::string_view("sse4_2")) s.report += ", without fma: the last bits of answers differ";
+  s.report += "\n";
   s.report += "int8 product: " + std::string(s.kernels.gemm_name) + "\n";
 
   std::string why;
-#ifdef VITRAIL_WITH_ONEDNN
-  if (!onednn)
+  const auto suits = [](const CpuClass& c) { return c.available && c.name == onednn_needs; };
+  if (std::none_of(classes.begin(), classes.end(), suits))
+    why = onednn_lack;
+  else if (!onednn)
     why = "VITRAIL_ONEDNN=0";
   else if (*limit + 1 < classes.size())
     why = "VITRAIL_CPU=" + std::string(cpu_limit) + " and oneDNN picks its own instructions";
-  else if (!classes[4].available)
-    why = "without AVX512-VNNI its int8 product saturates or runs as reference code";
   else
+#ifdef VITRAIL_WITH_ONEDNN
     s.provider = onednn::make_provider(threads, why);
 #else
-  why = "this build has no oneDNN";
-  (void)onednn;
+    why = "this build has no oneDNN";
 #endif
   s.report +=
       s.provider ? "int8 product, first choice: " + s.provider->name() + "\n" : "  oneDNN: not used, " + why + "\n";

@@ -89,17 +89,17 @@ void Engine::attend_int8(const float* qkv, std::byte* heads, float* out) {
   const auto width = static_cast<std::size_t>(heads_.count) * static_cast<std::size_t>(dim), ld_qkv = 3 * width;
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
 
-  pool_.run(2 * heads_.count, [&](int task, int) {
+  run(executor_, 2 * heads_.count, [&](int task, int) {
     const auto [keys, values, bytes] = head<KeysAndValuesS8>(heads, heads_, task / 2);
     const float* src = qkv + static_cast<std::size_t>(task / 2) * static_cast<std::size_t>(dim);
     if (task % 2 == 0)
-      kernels_.pack_keys_s8(src + width, ld_qkv, tokens, dim, keys.data, keys.scale, keys.sum);
+      kernels_.pack_rows_s8(src + width, ld_qkv, tokens, dim, keys.data, keys.scale, keys.sum);
     else
-      kernels_.pack_values_s8(src + 2 * width, ld_qkv, tokens, dim, values.data, values.scale, values.sum);
+      kernels_.pack_columns_s8(src + 2 * width, ld_qkv, tokens, dim, values.data, values.scale, values.sum);
   });
 
   const int block = tile_rows(tokens, kernels_.gemm_row_unit), blocks = ceil_div(tokens, block);
-  pool_.run(heads_.count * blocks, [&](int task, int thread) {
+  run(executor_, heads_.count * blocks, [&](int task, int thread) {
     const Scratch& scratch = scratch_[static_cast<std::size_t>(thread)];
     const AttentionScratch& s = scratch.attention;
     const auto [keys, values, bytes] = head<KeysAndValuesS8>(heads, heads_, task / blocks);
@@ -137,7 +137,7 @@ void Engine::attend_f32(const float* qkv, std::byte* heads, float* out) {
   const std::size_t ld_context = static_cast<std::size_t>(dim_panels) * PackedF32::panel;
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
 
-  pool_.run(2 * heads_.count, [&](int task, int) {
+  run(executor_, 2 * heads_.count, [&](int task, int) {
     const auto packed = head<KeysAndValuesF32>(heads, heads_, task / 2);
     const float* src = qkv + static_cast<std::size_t>(task / 2) * static_cast<std::size_t>(dim);
     if (task % 2 == 0)
@@ -147,7 +147,7 @@ void Engine::attend_f32(const float* qkv, std::byte* heads, float* out) {
   });
 
   const int blocks = ceil_div(tokens, query_block);
-  pool_.run(heads_.count * blocks, [&](int task, int thread) {
+  run(executor_, heads_.count * blocks, [&](int task, int thread) {
     const AttentionScratch& s = scratch_[static_cast<std::size_t>(thread)].attention;
     const auto packed = head<KeysAndValuesF32>(heads, heads_, task / blocks);
     const int first = task % blocks * query_block, rows = std::min(query_block, tokens - first);

@@ -20,15 +20,16 @@ int tile_rows(int rows, int row_unit) {
   return std::min(ceil_div(ceil_div(rows, blocks), row_unit) * row_unit, Kernels::max_tile_rows);
 }
 
-Engine::Engine(Selection selection, int threads, const VitConfig& c, DType attention)
+Engine::Engine(Selection selection, Executor* executor, int threads, const VitConfig& c, DType attention)
     : kernels_(selection.kernels),
       provider_(std::move(selection.provider)),
       report_(std::move(selection.report)),
-      pool_(threads),
+      own_threads_(executor ? nullptr : std::make_unique<ThreadPool>(threads)),
+      executor_(executor ? *executor : *own_threads_),
       max_row_(std::max({c.embed_dim, c.mlp_dim, c.patch_size()})),
       heads_{attention, c.num_tokens(), c.num_heads, c.head_dim()} {
   scratch_of(nullptr, &scratch_bytes_);
-  const auto count = static_cast<std::size_t>(threads);
+  const auto count = static_cast<std::size_t>(executor_.threads());
   scratch_memory_ = allocate_aligned(scratch_bytes_ * count);
   for (std::size_t t = 0; t < count; ++t)
     scratch_.push_back(scratch_of(scratch_memory_.get() + t * scratch_bytes_, nullptr));
@@ -75,9 +76,10 @@ double Engine::peak_gmacs_per_s(DType dtype) noexcept {
   };
   std::atomic<int> ready{0};
   std::atomic<double> sum{0};
-  pool_.run(pool_.size(), [&](int, int) {
-    // Every thread holds one task until all have theirs, so that they run together as they will in the network.
-    for (++ready; ready < pool_.size();) spin_pause();
+  run(executor_, executor_.threads(), [&](int, int) {
+    // Every thread holds one task until all have theirs, so that they run together as they will in the network. An
+    // application's executor has not promised to run them so.
+    for (++ready; own_threads_ && ready < executor_.threads();) spin_pause();
     int rounds = 1000;
     std::uint64_t macs = 0;
     while (seconds(rounds, macs) < burst_s && rounds < 1 << 28) rounds *= 2;
@@ -98,7 +100,7 @@ void Engine::patchify(const Weights& w, const std::uint8_t* pixels, std::ptrdiff
   const std::size_t run_bytes = static_cast<std::size_t>(c.patch_width) * static_cast<std::size_t>(c.channels);
   const auto patch_bytes = static_cast<std::ptrdiff_t>(patches.ldq_bytes);
   const int columns = c.grid_columns();
-  pool_.run(c.grid_rows(), [&](int row, int) {
+  run(executor_, c.grid_rows(), [&](int row, int) {
     std::uint8_t* dst = patches.q + static_cast<std::ptrdiff_t>(row) * columns * patch_bytes;
     for (int y = 0; y < c.patch_height; ++y)
       kernels_.copy_runs(pixels + (static_cast<std::ptrdiff_t>(row) * c.patch_height + y) * stride_bytes,
@@ -120,7 +122,7 @@ void Engine::norm(const float* x, const Norm& norm, float eps, Rows& rows) {
   if (rows.f) return this->norm(x, norm, eps, rows.count, rows.k, rows.f);
   const Profile::Timed timed(profile_, "norm", kernels_.simd_name, 0, elements(rows.count, rows.k) * 5);
   const auto k = static_cast<std::size_t>(rows.k);
-  pool_.run(ceil_div(rows.count, rows_per_task), [&](int task, int thread) {
+  run(executor_, ceil_div(rows.count, rows_per_task), [&](int task, int thread) {
     const int first = task * rows_per_task, count = std::min(rows_per_task, rows.count - first);
     const auto at = static_cast<std::size_t>(first);
     kernels_.layer_norm_quantize(x + at * k, k, count, rows.k, norm.gamma, norm.beta, eps,
@@ -132,7 +134,7 @@ void Engine::norm(const float* x, const Norm& norm, float eps, Rows& rows) {
 void Engine::norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst) {
   const Profile::Timed timed(profile_, "norm", kernels_.simd_name, 0, elements(count, dim) * 8);
   const auto k = static_cast<std::size_t>(dim);
-  pool_.run(ceil_div(count, rows_per_task), [&](int task, int) {
+  run(executor_, ceil_div(count, rows_per_task), [&](int task, int) {
     const int first = task * rows_per_task;
     const auto at = static_cast<std::size_t>(first) * k;
     kernels_.layer_norm(x + at, k, std::min(rows_per_task, count - first), dim, norm.gamma, norm.beta, eps, dst + at,
@@ -147,7 +149,7 @@ void Engine::quantize(float* x, Rows& rows) {
   }
   const Profile::Timed timed(profile_, "quantize", kernels_.simd_name, 0, elements(rows.count, rows.k) * 5);
   const auto k = static_cast<std::size_t>(rows.k);
-  pool_.run(ceil_div(rows.count, rows_per_task), [&](int task, int) {
+  run(executor_, ceil_div(rows.count, rows_per_task), [&](int task, int) {
     const int first = task * rows_per_task;
     const auto at = static_cast<std::size_t>(first);
     kernels_.quantize_rows(x + at * k, k, std::min(rows_per_task, rows.count - first), rows.k,
@@ -165,7 +167,7 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
   const Profile::Timed timed(profile_, name, linear.s8.data ? gemm_name() : kernels_.simd_name, count * in * out_count,
                              (count + out_count) * in * element + count * out_count * sizeof(float));
   // Tasks that follow each other share their columns: a panel of weights is read once while it is in the cache.
-  pool_.run(row_blocks * column_blocks, [&](int task, int thread) {
+  run(executor_, row_blocks * column_blocks, [&](int task, int thread) {
     const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
     const int m0 = task % row_blocks * block, n0 = task / row_blocks * tile_columns;
     const int m = std::min(block, rows.count - m0), n = std::min(tile_columns, linear.out - n0);

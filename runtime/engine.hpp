@@ -48,8 +48,9 @@ inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 class Engine {
  public:
+  /// @param executor   whose threads work; null: `threads` of the engine's own
   /// @param attention  of the products Q·Kᵀ and P·V
-  Engine(Selection selection, int threads, const VitConfig& config, DType attention);
+  Engine(Selection selection, Executor* executor, int threads, const VitConfig& config, DType attention);
 
   const Kernels& kernels() const { return kernels_; }
   /// Times operations from now on; room for `operations` of them per run.
@@ -61,7 +62,7 @@ class Engine {
 
   const std::string& report() const { return report_; }
   DType attention_dtype() const { return heads_.dtype; }
-  std::size_t scratch_bytes() const { return scratch_bytes_ * static_cast<std::size_t>(pool_.size()); }
+  std::size_t scratch_bytes() const { return scratch_bytes_ * static_cast<std::size_t>(executor_.threads()); }
 
   /// Prepares the GEMM provider for products of `rows` rows with `linear`; once, before run time.
   void prepare(const Linear& linear, int rows);
@@ -105,7 +106,8 @@ class Engine {
   std::unique_ptr<GemmProvider> provider_;
   std::string report_, provider_name_;
   Profile profile_;
-  ThreadPool pool_;
+  std::unique_ptr<ThreadPool> own_threads_;  ///< unless the application has its own
+  Executor& executor_;
   int max_row_ = 0;
   Heads heads_;
   std::size_t scratch_bytes_ = 0;

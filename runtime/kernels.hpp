@@ -151,16 +151,16 @@ struct Kernels {
   /// src [k, n] → PackedF32 [k, n], padding zeroed: values of one head, for P·V.
   void (*pack_f32)(const float* src, std::size_t ld_src, int k, int n, float* dst);
 
-  /// Int8 attention multiplies with the s8 weights' tile: keys and values of a head take the place of weights. Each
-  /// output channel is quantised as weights are: top = max(absmax, 1e-30), scale = top/127, q = rne(x · (127/top));
-  /// sum = Σ q. The result is PackedS8; its padding is zeroed, and so is that of scale and sum (to whole panels).
+  /// Matrices of output channels become s8: top = max(absmax of the channel, 1e-30), scale = top/127,
+  /// q = rne(x · (127/top)), sum = Σ q; the result is PackedS8, its padding zeroed, and so is that of scale and sum (to
+  /// whole panels).
   ///
-  /// Keys, for Q·Kᵀ: src [n, k], a channel is a row.
-  void (*pack_keys_s8)(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
+  /// src [n, k], a channel is a row: weights, and keys for Q·Kᵀ.
+  void (*pack_rows_s8)(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
                        std::int32_t* sum);
-  /// Values, for P·V: src [k, n], a channel is a column.
-  void (*pack_values_s8)(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
-                         std::int32_t* sum);
+  /// src [k, n], a channel is a column: values for P·V.
+  void (*pack_columns_s8)(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
+                          std::int32_t* sum);
 
   /// Sums of Q·Kᵀ → u8 attention weights: x[t] = float(acc − zero_point · col_sum[t]) · col_scale[t]; m = max x;
   /// e[t] = 255 · exp((x[t] − m) · (row scale · scale)); p = rne(e); quant = {1/rowsum(e), 0}, which may be

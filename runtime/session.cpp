@@ -40,7 +40,7 @@ struct Session::Impl {
       : model(std::move(model)),
         weights(this->model.impl().weights),
         max_batch(options.max_batch),
-        engine(std::move(selection), options.threads, weights.config,
+        engine(std::move(selection), options.executor, options.threads, weights.config,
                weights.dtype == DType::f32 ? DType::f32 : options.attention) {
     const VitConfig& c = weights.config;
     const auto place = [&](std::byte* base) {
@@ -134,10 +134,12 @@ Session::~Session() = default;
 Result<Session> Model::session() const { return session(SessionOptions{}); }
 
 Result<Session> Model::session(const SessionOptions& options) const try {
-  if (options.threads < 1 || options.threads > 256) return out_of_range("threads", options.threads, "1 … 256");
+  const int threads = options.executor ? options.executor->threads() : options.threads;
+  if (threads < 1 || threads > 256)
+    return out_of_range(options.executor ? "executor->threads()" : "threads", threads, "1 … 256");
   if (options.max_batch < 1 || options.max_batch > 1024)
     return out_of_range("max_batch", options.max_batch, "1 … 1024");
-  auto selection = select_kernels(environment("VITRAIL_CPU"), environment("VITRAIL_ONEDNN") != "0", options.threads);
+  auto selection = select_kernels(environment("VITRAIL_CPU"), environment("VITRAIL_ONEDNN") != "0", threads);
   if (!selection) return selection.error();
   return Session(std::make_unique<Session::Impl>(*this, std::move(*selection), options));
 } catch (const std::bad_alloc&) {

@@ -33,15 +33,15 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::claim(int thread) noexcept {
-  for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) function_(context_, i, thread);
+  for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) task_(context_, i, thread);
 }
 
-void ThreadPool::run(int count, Function function, const void* context) noexcept {
+void ThreadPool::run(int count, Task task, const void* context) noexcept {
   if (workers_.empty() || count == 1) {
-    for (int i = 0; i < count; ++i) function(context, i, 0);
+    for (int i = 0; i < count; ++i) task(context, i, 0);
     return;
   }
-  function_ = function;
+  task_ = task;
   context_ = context;
   count_ = count;
   next_.store(0, std::memory_order_relaxed);

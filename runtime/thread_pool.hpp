@@ -7,36 +7,29 @@
 #include <thread>
 #include <vector>
 
+#include "vitrail/executor.hpp"
+
 namespace vitrail {
 
-class ThreadPool {
+class ThreadPool final : public Executor {
  public:
   /// `threads` ≥ 1 counts the caller: threads − 1 workers are started. Throws std::system_error when that fails.
   explicit ThreadPool(int threads);
-  ~ThreadPool();
+  ~ThreadPool() override;
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int size() const noexcept { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const noexcept override { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls task(index, thread) for every index in [0, count), on this thread (0) and the workers (1 … size() − 1), and
-  /// returns when all calls have. Does not allocate. `task` must not throw. One job at a time.
-  template <class Task>
-  void run(int count, const Task& task) noexcept {
-    run(
-        count, [](const void* context, int index, int thread) { (*static_cast<const Task*>(context))(index, thread); },
-        &task);
-  }
+  /// On this thread (0) and the workers (1 … threads() − 1). Does not allocate. One job at a time.
+  void run(int count, Task task, const void* context) noexcept override;
 
  private:
-  using Function = void (*)(const void* context, int index, int thread);
-
-  void run(int count, Function function, const void* context) noexcept;
   void work(int thread) noexcept;
   void claim(int thread) noexcept;
 
   // The job; written only while no worker is inside.
-  Function function_ = nullptr;
+  Task task_ = nullptr;
   const void* context_ = nullptr;
   int count_ = 0;
 
@@ -48,6 +41,15 @@ class ThreadPool {
   std::atomic<bool> stop_{false};
   std::vector<std::thread> workers_;
 };
+
+/// Calls task(index, thread) for every index in [0, count), on the executor's threads.
+template <class Function>
+void run(Executor& executor, int count, const Function& task) noexcept {
+  executor.run(
+      count,
+      [](const void* context, int index, int thread) { (*static_cast<const Function*>(context))(index, thread); },
+      &task);
+}
 
 /// Tells the core that this is a spin loop; implemented by platforms/.
 void spin_pause() noexcept;

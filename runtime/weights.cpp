@@ -1,5 +1,6 @@
 #include "runtime/weights.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 
@@ -23,9 +24,9 @@ using RowReader = std::function<void(int row, float* dst, float* temp)>;
 
 class Packer {
  public:
-  Packer(const NetworkSource& source, const LoadOptions& options, Weights& weights)
-      : source_(source), options_(options), pool_(options.threads), w_(weights) {
-    scratch_.resize(static_cast<std::size_t>(pool_.size()));
+  Packer(const NetworkSource& source, const LoadOptions& options, const Kernels& kernels, Weights& weights)
+      : source_(source), options_(options), kernels_(kernels), pool_(options.threads), w_(weights) {
+    scratch_.resize(static_cast<std::size_t>(pool_.threads()));
   }
 
   Status run();
@@ -53,9 +54,10 @@ class Packer {
 
   const NetworkSource& source_;
   const LoadOptions& options_;
+  const Kernels& kernels_;
   ThreadPool pool_;
   Weights& w_;
-  std::vector<std::vector<float>> scratch_;  ///< per thread: a row, and as much again for its reader
+  std::vector<std::vector<float>> scratch_;  ///< per thread: the rows of a panel, and one more for their reader
   std::optional<Error> error_;
   std::uint64_t done_ = 0, total_ = 0;
 };
@@ -81,29 +83,18 @@ void Packer::pack_s8(Linear& linear, std::atomic<bool>& bad, const RowReader& ro
   p.data = data;
   linear.col_scale = scale;
   linear.col_sum = sum;
-  const std::size_t panel_bytes = static_cast<std::size_t>(PackedS8::panel) * static_cast<std::size_t>(p.k_padded());
-  pool_.run(p.panels(), [&](int panel, int thread) {
-    float* x = scratch_[static_cast<std::size_t>(thread)].data();
-    float* temp = x + p.k;
-    for (int j = 0; j < PackedS8::panel && panel * PackedS8::panel + j < p.n; ++j) {
-      const int n = panel * PackedS8::panel + j;
-      row(n, x, temp);
-      float top = 0;
-      for (int k = 0; k < p.k; ++k) top = std::fmax(top, std::fabs(x[k]));
-      if (!finite(x, static_cast<std::size_t>(p.k))) bad = true;
-      // 127/top must stay finite; a channel this small contributes nothing.
-      const bool zero = !(top >= 1e-30f) || !std::isfinite(top);
-      const float inv = zero ? 0.0f : 127.0f / top;
-      scale[n] = zero ? 1.0f : top / 127.0f;
-      std::int8_t* dst = data + static_cast<std::size_t>(panel) * panel_bytes + j * 4;
-      std::int32_t total = 0;
-      for (int k = 0; k < p.k; ++k) {
-        const auto q = zero ? 0 : static_cast<int>(std::nearbyintf(x[k] * inv));
-        dst[static_cast<std::size_t>(k / 4) * PackedS8::panel * 4 + k % 4] = static_cast<std::int8_t>(q);
-        total += q;
-      }
-      sum[n] = total;
+  vitrail::run(pool_, p.panels(), [&](int panel, int thread) {
+    const auto in = static_cast<std::size_t>(p.k);
+    float* x = scratch_[static_cast<std::size_t>(thread)].data();  // [64, in], then a row for its reader
+    const int first = panel * PackedS8::panel, count = std::min(PackedS8::panel, p.n - first);
+    for (int j = 0; j < count; ++j) row(first + j, x + static_cast<std::size_t>(j) * in, x + PackedS8::panel * in);
+    if (!finite(x, static_cast<std::size_t>(count) * in)) {
+      bad = true;
+      return;
     }
+    kernels_.pack_rows_s8(x, in, count, p.k,
+                          data + static_cast<std::size_t>(first) * static_cast<std::size_t>(p.k_padded()),
+                          scale + first, sum + first);
   });
 }
 
@@ -114,7 +105,7 @@ void Packer::pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& r
   auto* data =
       w_.storage.make<float>(static_cast<std::size_t>(p.panels()) * PackedF32::panel * static_cast<std::size_t>(p.k));
   p.data = data;
-  pool_.run(p.panels(), [&](int panel, int thread) {
+  vitrail::run(pool_, p.panels(), [&](int panel, int thread) {
     float* x = scratch_[static_cast<std::size_t>(thread)].data();
     float* temp = x + p.k;
     float* dst = data + static_cast<std::size_t>(panel) * PackedF32::panel * static_cast<std::size_t>(p.k);
@@ -127,8 +118,9 @@ void Packer::pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& r
 }
 
 Linear Packer::pack(int out, int in, const float* bias, const std::string& name, const RowReader& row) {
+  const std::size_t rows = w_.dtype == DType::int8 ? PackedS8::panel : 1;
   for (auto& s : scratch_)
-    if (s.size() < 2 * static_cast<std::size_t>(in)) s.resize(2 * static_cast<std::size_t>(in));
+    if (s.size() < (rows + 1) * static_cast<std::size_t>(in)) s.resize((rows + 1) * static_cast<std::size_t>(in));
   Linear linear;
   linear.out = out;
   linear.in = in;
@@ -269,7 +261,9 @@ Result<Weights> pack_weights(const NetworkSource& source, const LoadOptions& opt
   Weights weights;
   weights.config = source.config;
   weights.dtype = options.dtype;
-  if (auto status = Packer(source, options, weights).run(); !status) return status.error();
+  const auto selection = select_kernels({}, false, 1);  // the best of this CPU; all give the same bits
+  if (!selection) return selection.error();
+  if (auto status = Packer(source, options, selection->kernels, weights).run(); !status) return status.error();
   return weights;
 }
 

@@ -10,12 +10,12 @@ using vitrail::ThreadPool;
 TEST_CASE("every task runs exactly once, on any number of threads, job after job") {
   for (const int threads : {1, 2, 3, 16}) {  // 16: more threads than the machines that test this have cores
     ThreadPool pool(threads);
-    CHECK(pool.size() == threads);
+    CHECK(pool.threads() == threads);
     for (int job = 0; job < 300; ++job) {
       const int count = job % 41;
       std::vector<std::atomic<int>> runs(41);
       std::atomic<bool> bad_thread{false};
-      pool.run(count, [&](int i, int thread) {
+      run(pool, count, [&](int i, int thread) {
         ++runs[static_cast<std::size_t>(i)];
         if (thread < 0 || thread >= threads) bad_thread = true;
       });
@@ -29,7 +29,7 @@ TEST_CASE("what tasks wrote is visible when run returns") {
   ThreadPool pool(4);
   std::vector<int> values(1000);
   for (int job = 1; job < 200; ++job) {
-    pool.run(1000, [&](int i, int) { values[static_cast<std::size_t>(i)] += i; });
+    run(pool, 1000, [&](int i, int) { values[static_cast<std::size_t>(i)] += i; });
     CHECK(values[999] == 999 * job);
   }
 }
@@ -40,7 +40,7 @@ TEST_CASE("workers that went to sleep wake up for the next job") {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // far longer than a worker spins
     std::atomic<int> threads_seen{0};
     // Each task waits for the other, so that both threads must take one.
-    pool.run(2, [&](int, int) {
+    run(pool, 2, [&](int, int) {
       ++threads_seen;
       while (threads_seen < 2) std::this_thread::yield();
     });
@@ -51,7 +51,7 @@ TEST_CASE("workers that went to sleep wake up for the next job") {
 TEST_CASE("one slow thread does not stall a job: the others take its share") {
   ThreadPool pool(2);
   std::atomic<int> slow_tasks{0}, fast_tasks{0};
-  pool.run(64, [&](int, int thread) {
+  run(pool, 64, [&](int, int thread) {
     if (thread == 1) {
       ++slow_tasks;
       std::this_thread::sleep_for(std::chrono::milliseconds(50));

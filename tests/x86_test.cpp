@@ -7,7 +7,8 @@ using namespace vitrail::x86;
 
 namespace {
 
-constexpr std::uint32_t fma_avx = 1u << 12 | 1u << 27 | 1u << 28, avx2 = 1u << 5;
+constexpr std::uint32_t sse4_2 = 1u << 9 | 1u << 19 | 1u << 20;
+constexpr std::uint32_t fma_avx = sse4_2 | 1u << 12 | 1u << 27 | 1u << 28, avx2 = 1u << 5;
 constexpr std::uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31, vnni512 = 1u << 11,
                         vnni256 = 1u << 4;
 constexpr std::uint64_t ymm = 0x7, zmm = 0xe7;
@@ -15,7 +16,11 @@ constexpr std::uint64_t ymm = 0x7, zmm = 0xe7;
 }  // namespace
 
 TEST_CASE("classes of CPU from what CPUID says") {
-  const Features nehalem = features({.leaf1_ecx = 0});
+  const Features core2 = features({.leaf1_ecx = 1u << 9});
+  CHECK(!core2.sse4_2);
+
+  const Features nehalem = features({.leaf1_ecx = sse4_2});
+  CHECK(nehalem.sse4_2);
   CHECK(!nehalem.avx2);
 
   const Features haswell = features({.leaf1_ecx = fma_avx, .leaf7_ebx = avx2, .xcr0 = ymm});

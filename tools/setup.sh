@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Installs what building Vitrail needs: packages of the distribution, and only those that are missing.
 # try.sh and test.sh source this file for that and for `step`; run alone it installs and does nothing else.
+# With --cross: also what the presets aarch64, armv7 and riscv64 need, compilers and an emulator.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=(g++ cmake ninja-build libxsimd-dev nlohmann-json3-dev libcli11-dev doctest-dev libbenchmark-dev libjpeg-dev
   libpng-dev)
 if [[ $(uname -m) == x86_64 ]]; then packages+=(libdnnl-dev); fi
+
+cross_packages=(g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user)
+if [[ ${1:-} == --cross ]]; then packages+=("${cross_packages[@]}"); fi
 
 # start_log FILE: what the steps print goes there.
 start_log() {

@@ -8,13 +8,16 @@
 #include <vector>
 
 #include "vitrail/error.hpp"
+#include "vitrail/executor.hpp"
 #include "vitrail/image.hpp"
 #include "vitrail/model.hpp"
 
 namespace vitrail {
 
 struct SessionOptions {
-  int threads = 1;    ///< worker threads including the caller, 1 … 256; the answer does not depend on it
+  int threads = 1;  ///< worker threads including the caller, 1 … 256; the answer does not depend on it
+  /// The application's threads instead; `threads` is then ignored. Must outlive the session.
+  Executor* executor = nullptr;
   int max_batch = 1;  ///< pictures per run(), 1 … 1024; the answer does not depend on it
   /// Q·Kᵀ and P·V of an int8 model: int8 quantises queries, keys, values and attention weights as they appear. A f32
   /// model always multiplies them in f32.

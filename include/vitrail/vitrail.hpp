@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vitrail/error.hpp"
+#include "vitrail/executor.hpp"
 #include "vitrail/image.hpp"
 #include "vitrail/model.hpp"
 #include "vitrail/patches.hpp"

@@ -36,7 +36,7 @@ void clear(int n, int k, std::int8_t* dst, float* scale, std::int32_t* sum) {
 
 }  // namespace
 
-void pack_keys_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
+void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
                   std::int32_t* sum) {
   clear(n, k, dst, scale, sum);
   const int k_padded = PackedS8{dst, n, k}.k_padded();
@@ -44,8 +44,8 @@ void pack_keys_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_
     pack_channel(src + static_cast<std::size_t>(i) * ld_src, 1, k, i, k_padded, dst, scale, sum);
 }
 
-void pack_values_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
-                    std::int32_t* sum) {
+void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
+                     std::int32_t* sum) {
   clear(n, k, dst, scale, sum);
   const int k_padded = PackedS8{dst, n, k}.k_padded();
   for (int i = 0; i < n; ++i) pack_channel(src + i, ld_src, k, i, k_padded, dst, scale, sum);

@@ -20,10 +20,10 @@ void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* d
                std::size_t run_bytes, int count);
 void pack_transposed_f32(const float* src, std::size_t ld_src, int n, int k, float* dst);
 void pack_f32(const float* src, std::size_t ld_src, int k, int n, float* dst);
-void pack_keys_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
+void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
                   std::int32_t* sum);
-void pack_values_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
-                    std::int32_t* sum);
+void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
+                     std::int32_t* sum);
 void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                       float scale, float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant);
 

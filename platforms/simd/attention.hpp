@@ -6,7 +6,7 @@
 namespace vitrail::simd {
 
 template <class A>
-void pack_keys_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
+void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
                   std::int32_t* sum) {
   using V = F16<A>;
   constexpr int panel = PackedS8::panel;
@@ -39,8 +39,8 @@ void pack_keys_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_
 
 /// Sixteen channels at once: channels are lanes, so that four tokens make the four bytes of a lane.
 template <class A>
-void pack_values_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
-                    std::int32_t* sum) {
+void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
+                     std::int32_t* sum) {
   using V = F16<A>;
   constexpr int panel = PackedS8::panel;
   const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * panel;

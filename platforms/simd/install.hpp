@@ -21,8 +21,8 @@ void install(Kernels& k, const char* name) {
   k.gemm_f32 = gemm_f32<Arch, f32_rows>;
   k.finish_s32 = finish_s32<Arch>;
   k.finish_f32 = finish_f32<Arch>;
-  k.pack_keys_s8 = pack_keys_s8<Arch>;
-  k.pack_values_s8 = pack_values_s8<Arch>;
+  k.pack_rows_s8 = pack_rows_s8<Arch>;
+  k.pack_columns_s8 = pack_columns_s8<Arch>;
   k.softmax_quantize = softmax_quantize<Arch>;
   k.peak_f32 = peak_f32<Arch, f32_rows>;
   k.simd_name = name;

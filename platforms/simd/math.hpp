@@ -2,6 +2,7 @@
 #pragma once
 
 #include "platforms/numerics.hpp"
+#include "platforms/registers.hpp"
 #include "platforms/simd/vec16.hpp"
 #include "runtime/kernels.hpp"
 
@@ -17,7 +18,7 @@ VITRAIL_INLINE F16<A> exp(F16<A> x) {
   V r = fma(n, V::all(-E::ln2_hi), x);
   r = fma(n, V::all(-E::ln2_lo), r);
   V q = V::all(E::c[3]);
-  for (int i = 2; i >= 0; --i) q = fma(q, r, V::all(E::c[i]));
+  unroll<3>([&](auto i) __attribute__((always_inline)) { q = fma(q, r, V::all(E::c[2 - i])); });
   return scale_by_power(fma(q, r * r, r) + V::all(1.0f), exponent);
 }
 
@@ -28,7 +29,7 @@ VITRAIL_INLINE F16<A> activate(F16<A> x) {
     using P = numerics::ErfSqrt2;
     const V s = fma(x * x, V::all(P::t_scale), V::all(-1.0f));
     V p = V::all(P::c[P::degree]);
-    for (int i = P::degree - 1; i >= 0; --i) p = fma(p, s, V::all(P::c[i]));
+    unroll<P::degree>([&](auto i) __attribute__((always_inline)) { p = fma(p, s, V::all(P::c[P::degree - 1 - i])); });
     const V erf = inside_or_sign(x, P::limit, x * p);
     const V half = V::all(0.5f) * x;
     return fma(half, erf, half);

@@ -59,12 +59,17 @@ std::uint64_t peak_f32(int rounds) {
 template <class A, Activation activation, class First>
 VITRAIL_INLINE void finish_tile(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, First first) {
   using V = F16<A>;
-  for (int m = 0; m < rows; ++m)
-    for (int n = 0; n < cols; n += 16) {
-      V y = activate<activation>(first(m, n, cols - n));
-      if (e.residual) y = V::load_first(e.residual + m * e.ld_residual + n, cols - n) + y;
-      y.store_first(dst + m * ld_dst + n, cols - n);
-    }
+  for (int m = 0; m < rows; ++m) {
+    const auto columns = [&](int n, int count) __attribute__((always_inline)) {
+      V y = activate<activation>(first(m, n, count));
+      if (e.residual) y = V::load_first(e.residual + m * e.ld_residual + n, count) + y;
+      y.store_first(dst + m * ld_dst + n, count);
+    };
+    // A count known at compile time: the vectors stay in registers.
+    int n = 0;
+    for (; n + 16 <= cols; n += 16) columns(n, 16);
+    if (n < cols) columns(n, cols - n);
+  }
 }
 
 template <class A, class First>

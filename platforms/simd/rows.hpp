@@ -13,9 +13,11 @@ VITRAIL_INLINE float row_sum(const float* x, int k, float fill, Accumulate accum
   V acc[4] = {V::all(0.0f), V::all(0.0f), V::all(0.0f), V::all(0.0f)};
   int i = 0;
   for (; i + 64 <= k; i += 64)
-    for (int j = 0; j < 4; ++j) acc[j] = accumulate(acc[j], V::load(x + i + 16 * j));
+    unroll<4>([&](auto j) __attribute__((always_inline)) { acc[j] = accumulate(acc[j], V::load(x + i + 16 * j)); });
   if (i < k)
-    for (int j = 0; j < 4; ++j) acc[j] = accumulate(acc[j], V::load_first(x + i + 16 * j, k - i - 16 * j, fill));
+    unroll<4>([&](auto j) __attribute__((always_inline)) {
+      acc[j] = accumulate(acc[j], V::load_first(x + i + 16 * j, k - i - 16 * j, fill));
+    });
   return fold_sum((acc[0] + acc[2]) + (acc[1] + acc[3]));
 }
 
@@ -46,11 +48,11 @@ VITRAIL_INLINE void quantize_row(const float* x, int k, std::uint8_t* q, RowQuan
   V low[2] = {V::all(0.0f), V::all(0.0f)}, high[2] = {V::all(0.0f), V::all(0.0f)};
   int i = 0;
   for (; i + 32 <= k; i += 32)
-    for (int j = 0; j < 2; ++j) {
+    unroll<2>([&](auto j) __attribute__((always_inline)) {
       const V v = V::load(x + i + 16 * j);
       low[j] = min(low[j], v);
       high[j] = max(high[j], v);
-    }
+    });
   for (; i < k; i += 16) {
     const V v = V::load_first(x + i, k - i);
     low[0] = min(low[0], v);
@@ -102,13 +104,20 @@ void softmax(float* x, std::size_t ldx, int rows, int cols, float scale) {
   using V = F16<A>;
   for (int m = 0; m < rows; ++m) {
     float* row = x + m * ldx;
-    V high = V::load_first(row, cols, row[0]);
-    for (int i = 16; i < cols; i += 16) high = max(high, V::load_first(row + i, cols - i, row[0]));
+    // Counts known at compile time, but for the rest: the vectors stay in registers.
+    const int whole = cols / 16 * 16, rest = cols - whole;
+    V high = V::all(row[0]);
+    for (int i = 0; i < whole; i += 16) high = max(high, V::load(row + i));
+    if (rest > 0) high = max(high, V::load_first(row + whole, rest, row[0]));
     const V top = V::all(fold_max(high)), scales = V::all(scale);
-    for (int i = 0; i < cols; i += 16)
-      exp((V::load_first(row + i, cols - i) - top) * scales).store_first(row + i, cols - i);
+    const auto power = [&](int i, int count) __attribute__((always_inline)) {
+      exp((V::load_first(row + i, count) - top) * scales).store_first(row + i, count);
+    };
+    for (int i = 0; i < whole; i += 16) power(i, 16);
+    if (rest > 0) power(whole, rest);
     const V inv = V::all(1.0f / row_sum<A>(row, cols, 0.0f, [](V acc, V v) { return acc + v; }));
-    for (int i = 0; i < cols; i += 16) (V::load_first(row + i, cols - i) * inv).store_first(row + i, cols - i);
+    for (int i = 0; i < whole; i += 16) (V::load(row + i) * inv).store(row + i);
+    if (rest > 0) (V::load_first(row + whole, rest) * inv).store_first(row + whole, rest);
   }
 }
 

@@ -27,7 +27,8 @@ Features features(const CpuId& id) {
   const bool os_ymm = (id.xcr0 & 0x6) == 0x6;
   const bool os_zmm = (id.xcr0 & 0xe6) == 0xe6;
   Features f;
-  f.avx2 = os_ymm && has(id.leaf1_ecx, 28) && has(id.leaf1_ecx, 12) && has(id.leaf7_ebx, 5);
+  f.sse4_2 = has(id.leaf1_ecx, 20) && has(id.leaf1_ecx, 19) && has(id.leaf1_ecx, 9);
+  f.avx2 = f.sse4_2 && os_ymm && has(id.leaf1_ecx, 28) && has(id.leaf1_ecx, 12) && has(id.leaf7_ebx, 5);
   f.avx_vnni = f.avx2 && has(id.leaf7_1_eax, 4);
   f.avx512 = f.avx2 && os_zmm && has(id.leaf7_ebx, 16) && has(id.leaf7_ebx, 17) && has(id.leaf7_ebx, 28) &&
              has(id.leaf7_ebx, 30) && has(id.leaf7_ebx, 31);
@@ -36,12 +37,19 @@ Features features(const CpuId& id) {
 }
 
 void init(Kernels& k, const Features& use) {
+  if (use.sse4_2) {
+    install_simd_sse4_2(k);
+    install_gemm_sse4_2(k);
+  }
   if (use.avx2) {
     install_simd_avx2(k);
     install_gemm_avx2(k);
   }
   if (use.avx_vnni) install_gemm_avx_vnni(k);
-  if (use.avx512) install_simd_avx512(k);
+  if (use.avx512) {
+    install_simd_avx512(k);
+    if (!use.avx_vnni) install_gemm_avx512(k);  // vpdpbusd on 256 bits does more than vpmaddwd on 512
+  }
   if (use.avx512_vnni) install_gemm_avx512_vnni(k);
 }
 

@@ -9,6 +9,7 @@ namespace vitrail::x86 {
 
 /// The classes that have kernels, from old to new. A CPU may have avx512 without avx_vnni and the other way round.
 struct Features {
+  bool sse4_2 = false;       ///< SSE4.2 and older; no fma
   bool avx2 = false;         ///< AVX2 and FMA
   bool avx_vnni = false;     ///< vpdpbusd on 256 bits
   bool avx512 = false;       ///< F, BW, DQ, CD and VL
@@ -27,10 +28,13 @@ Features features(const CpuId& id);
 /// The staircase: later steps override earlier ones.
 void init(Kernels& k, const Features& use);
 
+void install_simd_sse4_2(Kernels& k);
 void install_simd_avx2(Kernels& k);
 void install_simd_avx512(Kernels& k);
+void install_gemm_sse4_2(Kernels& k);
 void install_gemm_avx2(Kernels& k);
 void install_gemm_avx_vnni(Kernels& k);
+void install_gemm_avx512(Kernels& k);
 void install_gemm_avx512_vnni(Kernels& k);
 
 }  // namespace vitrail::x86

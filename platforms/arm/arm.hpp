@@ -1,0 +1,35 @@
+// ARM: which classes of CPU are told apart, and the staircase of kernels.
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/kernels.hpp"
+
+namespace vitrail::arm {
+
+/// The classes that have kernels, from old to new.
+struct Features {
+  bool neon = false;     ///< Advanced SIMD with a fused multiply-add: every AArch64; armv7 with VFPv4
+  bool dotprod = false;  ///< sdot (Armv8.2 and later)
+  bool i8mm = false;     ///< usmmla (Armv8.6, some earlier)
+};
+
+/// What the operating system says, as plain integers so that any CPU can be described in a test. Linux's AT_HWCAP and
+/// AT_HWCAP2; other systems are translated to the same bits.
+struct HwCap {
+  bool aarch64 = false;  ///< the bits below mean other things on 32-bit ARM
+  std::uint64_t hwcap = 0, hwcap2 = 0;
+};
+
+HwCap read_hwcap();
+Features features(const HwCap& cap);
+
+/// The staircase: later steps override earlier ones.
+void init(Kernels& k, const Features& use);
+
+void install_simd_neon(Kernels& k);
+void install_gemm_neon(Kernels& k);
+void install_gemm_dotprod(Kernels& k);
+void install_gemm_i8mm(Kernels& k);
+
+}  // namespace vitrail::arm

@@ -1,0 +1,147 @@
+// int8 GEMM tile for NEON without dot products (Armv8.0, and armv7). Exact: with a − 128 in place of a, two products
+// of bytes fit 16 bits (2 · 128 · 127 < 32768), pairs of them are added to 32 bits, and 128 · Σ b is added back.
+#ifndef __ARM_NEON
+#error "compile for NEON (32-bit ARM: -mfpu=neon-vfpv4)"
+#endif
+#include <arm_neon.h>
+
+#include "platforms/arm/arm.hpp"
+#include "platforms/registers.hpp"
+
+namespace vitrail::arm {
+namespace {
+
+// A block of k is re-laid once into scratch; its sums stay exact in any order.
+constexpr int k_block = 1024;
+constexpr int strip = 16;   // columns re-laid together: 16 KiB stay in the first cache while all rows pass
+constexpr int columns = 4;  // of a register block; each sum is a register of four partial sums
+#ifdef __aarch64__
+constexpr int row_block = 4;  // 4 × 4 of the 32 registers hold sums
+#else
+constexpr int row_block = 2;  // 2 × 4 of the 16 registers
+#endif
+constexpr int scratch_rows = Kernels::max_tile_rows;
+static_assert((scratch_rows + strip) * k_block <= Kernels::gemm_scratch_bytes);
+
+/// Sixteen products of s8, added in fours to the sums.
+[[gnu::always_inline]] inline int16x8_t multiply_low(int8x16_t a, int8x16_t b) {
+  return vmull_s8(vget_low_s8(a), vget_low_s8(b));
+}
+[[gnu::always_inline]] inline int16x8_t multiply_high(int16x8_t sum, int8x16_t a, int8x16_t b) {
+#ifdef __aarch64__
+  return vmlal_high_s8(sum, a, b);
+#else
+  return vmlal_s8(sum, vget_high_s8(a), vget_high_s8(b));
+#endif
+}
+
+/// The four totals of four registers.
+[[gnu::always_inline]] inline int32x4_t totals(const int32x4_t (&x)[4]) {
+#ifdef __aarch64__
+  return vpaddq_s32(vpaddq_s32(x[0], x[1]), vpaddq_s32(x[2], x[3]));
+#else
+  const auto half = [](int32x4_t v) { return vpadd_s32(vget_low_s32(v), vget_high_s32(v)); };
+  return vcombine_s32(vpadd_s32(half(x[0]), half(x[1])), vpadd_s32(half(x[2]), half(x[3])));
+#endif
+}
+
+/// a − 128 of a block of rows as [k/16][rows][16].
+void relay_rows(const std::uint8_t* a, std::size_t lda_bytes, int rows, int k, std::int8_t* dst) {
+  const uint8x16_t sign = vdupq_n_u8(0x80);
+  for (int m = 0; m < rows; ++m, a += lda_bytes) {
+    std::int8_t* to = dst + m * 16;
+    for (int i = 0; i < k; i += 16, to += rows * 16) vst1q_s8(to, vreinterpretq_s8_u8(veorq_u8(vld1q_u8(a + i), sign)));
+  }
+}
+
+/// Four columns of one panel as [k/16][4][16]; returns 128 · Σ b of each.
+int32x4_t relay_columns(const std::int8_t* b, int k, std::int8_t* dst) {
+  int32x4_t sum = vdupq_n_s32(0);
+  for (int i = 0; i < k; i += 16, b += 4 * PackedS8::panel * 4, dst += 64) {
+    int32x4x4_t group;  // stored with a stride of four, each column's four groups meet
+    unroll<4>([&](auto g) __attribute__((always_inline)) {
+      const int8x16_t four = vld1q_s8(b + g * PackedS8::panel * 4);
+      sum = vpadalq_s16(sum, vpaddlq_s8(four));
+      group.val[g] = vreinterpretq_s32_s8(four);
+    });
+    vst4q_s32(reinterpret_cast<std::int32_t*>(dst), group);
+  }
+  return vshlq_n_s32(sum, 7);
+}
+
+/// M rows × 4 columns over one block of k.
+template <int M>
+void multiply(const std::int8_t* a, const std::int8_t* b, int k, int32x4_t base, bool first, std::int32_t* acc,
+              std::size_t ldacc) {
+  int32x4_t sum[M][columns];
+  unroll<columns * M>([&](auto i) __attribute__((always_inline)) { sum[i / columns][i % columns] = vdupq_n_s32(0); });
+  for (int i = 0; i < k; i += 16, a += M * 16, b += columns * 16) {
+    int8x16_t row[M];
+    unroll<M>([&](auto m) __attribute__((always_inline)) { row[m] = vld1q_s8(a + m * 16); });
+    unroll<columns>([&](auto n) __attribute__((always_inline)) {
+      const int8x16_t column = vld1q_s8(b + n * 16);
+      int16x8_t product[M];
+      unroll<M>([&](auto m) __attribute__((always_inline)) {
+        product[m] = multiply_low(row[m], column);
+        VITRAIL_IN_REGISTER(product[m]);
+      });
+      unroll<M>([&](auto m) __attribute__((always_inline)) {
+        product[m] = multiply_high(product[m], row[m], column);
+        VITRAIL_IN_REGISTER(product[m]);
+      });
+      unroll<M>([&](auto m) __attribute__((always_inline)) {
+        sum[m][n] = vpadalq_s16(sum[m][n], product[m]);
+        VITRAIL_IN_REGISTER(sum[m][n]);
+      });
+    });
+  }
+  unroll<M>([&](auto m) __attribute__((always_inline)) {
+    const int32x4_t before = first ? base : vaddq_s32(base, vld1q_s32(acc + m * ldacc));
+    vst1q_s32(acc + m * ldacc, vaddq_s32(totals(sum[m]), before));
+  });
+}
+
+template <int M>
+void multiply_rest(int rows, const std::int8_t* a, const std::int8_t* b, int k, int32x4_t base, bool first,
+                   std::int32_t* acc, std::size_t ldacc) {
+  if constexpr (M > 0) {
+    if (rows == M) return multiply<M>(a, b, k, base, first, acc, ldacc);
+    multiply_rest<M - 1>(rows, a, b, k, base, first, acc, ldacc);
+  }
+}
+
+void gemm_u8s8(const GemmU8S8Tile& t) {
+  auto* a = static_cast<std::int8_t*>(t.scratch);
+  auto* b = a + scratch_rows * k_block;
+  for (int k0 = 0; k0 < t.k_padded; k0 += k_block) {
+    const int k = t.k_padded - k0 < k_block ? t.k_padded - k0 : k_block;
+    for (int m = 0; m < t.rows; m += row_block)
+      relay_rows(t.a + m * t.lda_bytes + k0, t.lda_bytes, t.rows - m < row_block ? t.rows - m : row_block, k,
+                 a + m * k);
+    for (int n = 0; n < t.panels * PackedS8::panel; n += strip) {
+      const int panel = n / PackedS8::panel * PackedS8::panel;
+      const std::int8_t* from = t.b + static_cast<std::size_t>(panel) * t.k_padded +
+                                static_cast<std::size_t>(k0) * PackedS8::panel + (n - panel) * 4;
+      int32x4_t base[strip / columns];
+      for (int j = 0; j < strip / columns; ++j) base[j] = relay_columns(from + j * columns * 4, k, b + j * columns * k);
+      for (int m = 0; m < t.rows; m += row_block)
+        for (int j = 0; j < strip / columns; ++j) {
+          std::int32_t* acc = t.acc + m * t.ldacc + n + j * columns;
+          if (t.rows - m >= row_block)
+            multiply<row_block>(a + m * k, b + j * columns * k, k, base[j], k0 == 0, acc, t.ldacc);
+          else
+            multiply_rest<row_block - 1>(t.rows - m, a + m * k, b + j * columns * k, k, base[j], k0 == 0, acc, t.ldacc);
+        }
+    }
+  }
+}
+
+}  // namespace
+
+void install_gemm_neon(Kernels& k) {
+  k.gemm_u8s8 = gemm_u8s8;
+  k.gemm_row_unit = row_block;
+  k.gemm_name = "neon";
+}
+
+}  // namespace vitrail::arm

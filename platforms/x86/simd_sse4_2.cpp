@@ -1,0 +1,12 @@
+#ifndef __SSE4_2__
+#error "compile with -msse4.2"
+#endif
+#include "platforms/simd/install.hpp"
+#include "platforms/x86/x86.hpp"
+
+namespace vitrail::x86 {
+
+// Two rows × four registers of the f32 product; there is no fma, so products are rounded before they are added.
+void install_simd_sse4_2(Kernels& k) { simd::install<xsimd::sse4_2, 2>(k, "sse4_2"); }
+
+}  // namespace vitrail::x86
