@@ -47,7 +47,7 @@ struct Aligned {
 }  // namespace
 
 TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
-  double exp_error = 0, erf_error = 0, tanh_gelu_error = 0, tanh_error = 0;
+  double exp_error = 0, erf_error = 0, tanh_gelu_error = 0, tanh_error = 0, quick_error = 0;
   for (int i = -8600; i <= 8700; ++i) {
     const float x = static_cast<float>(i) * 0.01f;
     exp_error = std::max(exp_error, std::fabs(reference::exp(x) / std::exp(static_cast<double>(x)) - 1));
@@ -59,13 +59,16 @@ TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
     erf_error = std::max(erf_error, std::fabs(reference::activate(x, Activation::gelu_erf) -
                                               0.5 * d * (1 + std::erf(d / std::sqrt(2.0)))));
     tanh_gelu_error = std::max(tanh_gelu_error, std::fabs(reference::activate(x, Activation::gelu_tanh) - tanh_gelu));
+    quick_error = std::max(quick_error, std::fabs(reference::activate(x, Activation::gelu_quick) -
+                                                  d / (1 + std::exp(-1.702 * d))));
     tanh_error = std::max(tanh_error, std::fabs(reference::activate(x, Activation::tanh) - std::tanh(d)));
   }
   CHECK(exp_error < 3e-7);
   CHECK(erf_error < 2.5e-6);
   CHECK(tanh_gelu_error < 2e-6);
+  CHECK(quick_error < 2e-6);
   CHECK(tanh_error < 3e-7);
-  for (const auto a : {Activation::gelu_erf, Activation::gelu_tanh}) {
+  for (const auto a : {Activation::gelu_erf, Activation::gelu_tanh, Activation::gelu_quick}) {
     CHECK(reference::activate(1000.0f, a) == 1000.0f);
     CHECK(std::fabs(reference::activate(-1000.0f, a)) < 1e-30f);
   }
@@ -140,6 +143,58 @@ TEST_CASE("row kernels equal the reference on every class") {
       };
       CHECK(same_bits(added(k), added(reference_kernels)));
     }
+  }
+}
+
+TEST_CASE("SwiGLU equals its definition, and the reference on every class") {
+  Random random(8);
+  for (const int length : lengths) {
+    CAPTURE(length);
+    const auto k = static_cast<std::size_t>(length), ldx = 2 * k + 5, ld = k + 3;
+    const auto x = activations(random, 3 * ldx);
+    const auto run = [&](const Kernels& kernels) {
+      std::vector<float> out(3 * ld, 7.0f);
+      kernels.swiglu(x.data(), ldx, 3, length, out.data(), ld);
+      return out;
+    };
+    const auto expected = run(reference_kernels);
+    for (const auto& platform : test::platforms()) CHECK(same_bits(run(platform.kernels), expected));
+    for (std::size_t m = 0; m < 3; ++m)
+      for (std::size_t i = 0; i < k; ++i) {
+        const double a = x[m * ldx + i], b = x[m * ldx + k + i];
+        CHECK(expected[m * ld + i] == doctest::Approx(a / (1 + std::exp(-a)) * b).epsilon(1e-6).scale(1));
+      }
+  }
+}
+
+TEST_CASE("rotary positions equal their definition, and the reference on every class") {
+  Random random(9);
+  for (const int half : {2, 3, 8, 16, 24, 32, 64}) {
+    CAPTURE(half);
+    const int heads = 3, rows = 4;
+    const auto h = static_cast<std::size_t>(half), ldx = 2 * h * 3 + 7;
+    const auto x = activations(random, 4 * ldx), angles = random.floats(4 * h, -7, 7);
+    std::vector<float> cos, sin;
+    for (const float angle : angles) {
+      cos.push_back(std::cos(angle));
+      sin.push_back(std::sin(angle));
+    }
+    const auto run = [&](const Kernels& kernels) {
+      auto y = x;
+      kernels.rotate(y.data(), ldx, rows, heads, half, cos.data(), sin.data());
+      return y;
+    };
+    const auto expected = run(reference_kernels);
+    for (const auto& platform : test::platforms()) CHECK(same_bits(run(platform.kernels), expected));
+    for (std::size_t m = 0; m < 4; ++m)
+      for (std::size_t at = 0; at < ldx; ++at) {
+        const std::size_t j = at % h, low = m * ldx + at / (2 * h) * 2 * h + j, high = low + h;
+        double value = x[m * ldx + at];
+        if (at < 2 * h * 3)
+          value = at / h % 2 == 0 ? x[low] * double{cos[m * h + j]} - x[high] * double{sin[m * h + j]}
+                                  : x[high] * double{cos[m * h + j]} + x[low] * double{sin[m * h + j]};
+        CHECK(expected[m * ldx + at] == doctest::Approx(value).epsilon(1e-5).scale(10));
+      }
   }
 }
 
@@ -236,7 +291,8 @@ TEST_CASE("epilogues equal the reference on every class") {
     CAPTURE(platform.name);
     Random random(5);
     for (const int cols : {1, 16, 20, 64, 100, 128})
-      for (const auto activation : {Activation::none, Activation::gelu_erf, Activation::gelu_tanh, Activation::tanh})
+      for (const auto activation : {Activation::none, Activation::gelu_erf, Activation::gelu_tanh,
+                                    Activation::gelu_quick, Activation::tanh})
         for (const bool with_residual : {false, true}) {
           CAPTURE(cols);
           const int rows = 5;
