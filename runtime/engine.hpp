@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/kernels.hpp"
+#include "runtime/plan.hpp"
 #include "runtime/storage.hpp"
 #include "runtime/thread_pool.hpp"
 #include "runtime/weights.hpp"
@@ -39,7 +40,8 @@ class Engine {
 
   /// Pixels → patches: one picture u8 [image_height, image_width, channels] to rows.count patches of rows.q (and rows.f
   /// in f32).
-  void patchify(const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches);
+  void patchify(const Plan& plan, const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes,
+                Rows& patches);
 
   /// LayerNorm of x [rows.count, rows.k] into rows.
   void norm(const float* x, const Norm& norm, float eps, Rows& rows);
@@ -52,9 +54,16 @@ class Engine {
   void linear(const Rows& rows, const Linear& linear, Activation activation, const float* residual,
               std::size_t ld_residual, float* dst, std::size_t ld_dst);
 
+  /// SwiGLU: x [count, 2k] → dst [count, k].
+  void swiglu(const float* x, int count, int k, float* dst);
+  /// Rotary positions, in place, on the queries and keys of the patches in qkv [T, 3D] of one picture.
+  void rotate(const Plan& plan, float* qkv);
+
   /// Multi-head self-attention of one picture (Vaswani et al. 2017): qkv [T, 3D] → out [T, D].
   /// keys and values hold attention_floats() each.
   void attention(const VitConfig& c, const float* qkv, float* keys, float* values, float* out);
+  /// The same for one query [D] on key_value [T, 2D] → out [D].
+  void attend(const VitConfig& c, const float* query, const float* key_value, float* keys, float* values, float* out);
   static std::size_t attention_floats(const VitConfig& c);
 
  private:

@@ -129,9 +129,9 @@ struct Kernels {
   /// SwiGLU (Shazeer 2020) of each row x = [a, b] of 2k: dst = (a / (1 + exp(−a))) · b, k long. dst must not be x.
   void (*swiglu)(const float* x, std::size_t ldx, int rows, int k, float* dst, std::size_t ld_dst);
 
-  /// Rotary positions (Su et al. 2021) in place: each row of x is `heads` heads of 2 · half; with j < half and the row's
-  /// cos and sin [rows, half], low = fma(−x[half + j], sin[j], x[j] · cos[j]) and
-  /// high = fma(x[j], sin[j], x[half + j] · cos[j]).
+  /// Rotary positions (Su et al. 2021) in place: each row of x is `heads` heads of 2 · half; with j < half and the
+  /// row's cos and sin [rows, half], low = fma(−x[half + j], sin[j], x[j] · cos[j]) and high = fma(x[j], sin[j], x[half
+  /// + j] · cos[j]).
   void (*rotate)(float* x, std::size_t ldx, int rows, int heads, int half, const float* cos, const float* sin);
 
   /// dst += src.

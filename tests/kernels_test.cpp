@@ -59,8 +59,8 @@ TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
     erf_error = std::max(erf_error, std::fabs(reference::activate(x, Activation::gelu_erf) -
                                               0.5 * d * (1 + std::erf(d / std::sqrt(2.0)))));
     tanh_gelu_error = std::max(tanh_gelu_error, std::fabs(reference::activate(x, Activation::gelu_tanh) - tanh_gelu));
-    quick_error = std::max(quick_error, std::fabs(reference::activate(x, Activation::gelu_quick) -
-                                                  d / (1 + std::exp(-1.702 * d))));
+    quick_error = std::max(quick_error,
+                           std::fabs(reference::activate(x, Activation::gelu_quick) - d / (1 + std::exp(-1.702 * d))));
     tanh_error = std::max(tanh_error, std::fabs(reference::activate(x, Activation::tanh) - std::tanh(d)));
   }
   CHECK(exp_error < 3e-7);
@@ -291,8 +291,8 @@ TEST_CASE("epilogues equal the reference on every class") {
     CAPTURE(platform.name);
     Random random(5);
     for (const int cols : {1, 16, 20, 64, 100, 128})
-      for (const auto activation : {Activation::none, Activation::gelu_erf, Activation::gelu_tanh,
-                                    Activation::gelu_quick, Activation::tanh})
+      for (const auto activation :
+           {Activation::none, Activation::gelu_erf, Activation::gelu_tanh, Activation::gelu_quick, Activation::tanh})
         for (const bool with_residual : {false, true}) {
           CAPTURE(cols);
           const int rows = 5;

@@ -12,7 +12,8 @@
 namespace vitrail::test {
 
 inline void write_file(const std::filesystem::path& path, std::string_view bytes) {
-  // A new file instead of a shortened one: ext4 writes the latter to the disk at once, thousands of times in a fuzz test.
+  // A new file instead of a shortened one: ext4 writes the latter to the disk at once, thousands of times in a fuzz
+  // test.
   std::filesystem::remove(path);
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
