@@ -145,12 +145,13 @@ void block(benchmark::State& state, const std::string& architecture, const std::
   source.config.num_layers = 1;
   source.blocks.resize(1);
   const Weights weights = pack_weights(source, options).value();
-  Engine engine(select_kernels(platform, false, 1).value(), nullptr, 1, weights.config, weights.dtype);
+  const Plan plan = make_plan(weights, 0, 0).value();
+  Engine engine(select_kernels(platform, false, 1).value(), nullptr, 1, plan.config, weights.dtype);
   Layout size;
-  vitrail::State::place(size, engine, weights, 1, false, false);
+  vitrail::State::place(size, engine, weights, plan.config, 1, false, false);
   const AlignedBytes memory = allocate_aligned(size.size_bytes());
   Layout layout(memory.get());
-  auto activations = vitrail::State::place(layout, engine, weights, 1, false, false);
+  auto activations = vitrail::State::place(layout, engine, weights, plan.config, 1, false, false);
   const auto tokens_count = static_cast<std::size_t>(weights.config.num_tokens());
   const std::size_t count = tokens_count * static_cast<std::size_t>(weights.config.embed_dim);
   Random random(5);
@@ -158,7 +159,7 @@ void block(benchmark::State& state, const std::string& architecture, const std::
   const std::vector<float> x(activations.x, activations.x + count);
   for (auto _ : state) {
     std::copy(x.begin(), x.end(), activations.x);  // else the residual stream would grow from run to run
-    transform(engine, weights, weights.blocks[0], activations, 1);
+    transform(engine, weights, plan, weights.blocks[0], activations, 1);
   }
   const VitConfig& c = weights.config;
   const double t = c.num_tokens(), d = c.embed_dim, m = c.mlp_dim;

@@ -28,6 +28,11 @@ struct GeluTanh {
   static constexpr float linear = -1.5957691216f, cubic = -0.0713548163f;
 };
 
+/// CLIP's x · sigmoid(1.702x) = x / (1 + exp(z)), z = −1.702x.
+struct GeluQuick {
+  static constexpr float linear = -1.702f;
+};
+
 // tanh (transformers' pooler) is 1 − 2 / (1 + exp(2x)).
 
 /// Rows whose values span less than this quantise to zeros: 255/range must stay finite.

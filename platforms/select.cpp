@@ -104,9 +104,7 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
     else if (!allowed(i))
       s.report += "  " + std::string(classes[i].name) + ": not used, VITRAIL_CPU=" + std::string(cpu_limit) + "\n";
   }
-  s.report += "row kernels: " + std::string(s.kernels.simd_name);
-  if (s.kernels.simd_name == std::string_view("sse4_2")) s.report += ", without fma: the last bits of answers differ";
-  s.report += "\n";
+  s.report += "row kernels: " + std::string(s.kernels.simd_name) + "\n";
   s.report += "int8 product: " + std::string(s.kernels.gemm_name) + "\n";
 
   std::string why;

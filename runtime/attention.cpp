@@ -75,41 +75,43 @@ void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
   }
 }
 
-void Engine::attention(const float* qkv, std::byte* heads, float* out) {
-  const auto tokens = static_cast<std::uint64_t>(heads_.tokens),
+void Engine::attention(const float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
+                       std::size_t ld_keys, std::byte* heads, float* out) {
+  const auto tokens = static_cast<std::uint64_t>(heads_.tokens), rows = static_cast<std::uint64_t>(count),
              width = static_cast<std::uint64_t>(heads_.count) * static_cast<std::uint64_t>(heads_.head_dim);
-  const Profile::Timed timed(profile_, "attention",
-                             heads_.dtype == DType::int8 ? kernels_.gemm_name : kernels_.simd_name,
-                             2 * tokens * tokens * width, 4 * tokens * width * sizeof(float));
-  heads_.dtype == DType::int8 ? attend_int8(qkv, heads, out) : attend_f32(qkv, heads, out);
+  const bool int8 = heads_.dtype == DType::int8;
+  const Profile::Timed timed(profile_, "attention", int8 ? kernels_.gemm_name : kernels_.simd_name,
+                             2 * rows * tokens * width, 2 * (rows + tokens) * width * sizeof(float));
+  const Attended attended{queries, keys, values, ld_queries, ld_keys, count, heads, out};
+  int8 ? attend_int8(attended) : attend_f32(attended);
 }
 
-void Engine::attend_int8(const float* qkv, std::byte* heads, float* out) {
+void Engine::attend_int8(const Attended& a) {
   const int tokens = heads_.tokens, dim = heads_.head_dim;
-  const auto width = static_cast<std::size_t>(heads_.count) * static_cast<std::size_t>(dim), ld_qkv = 3 * width;
+  const auto D = static_cast<std::size_t>(dim), width = static_cast<std::size_t>(heads_.count) * D;
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
 
   run(executor_, 2 * heads_.count, [&](int task, int) {
-    const auto [keys, values, bytes] = head<KeysAndValuesS8>(heads, heads_, task / 2);
-    const float* src = qkv + static_cast<std::size_t>(task / 2) * static_cast<std::size_t>(dim);
+    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, task / 2);
+    const std::size_t column = static_cast<std::size_t>(task / 2) * D;
     if (task % 2 == 0)
-      kernels_.pack_rows_s8(src + width, ld_qkv, tokens, dim, keys.data, keys.scale, keys.sum);
+      kernels_.pack_rows_s8(a.keys + column, a.ld_keys, tokens, dim, keys.data, keys.scale, keys.sum);
     else
-      kernels_.pack_columns_s8(src + 2 * width, ld_qkv, tokens, dim, values.data, values.scale, values.sum);
+      kernels_.pack_columns_s8(a.values + column, a.ld_keys, tokens, dim, values.data, values.scale, values.sum);
   });
 
-  const int block = tile_rows(tokens, kernels_.gemm_row_unit), blocks = ceil_div(tokens, block);
+  const int block = tile_rows(a.count, kernels_.gemm_row_unit), blocks = ceil_div(a.count, block);
   run(executor_, heads_.count * blocks, [&](int task, int thread) {
     const Scratch& scratch = scratch_[static_cast<std::size_t>(thread)];
     const AttentionScratch& s = scratch.attention;
-    const auto [keys, values, bytes] = head<KeysAndValuesS8>(heads, heads_, task / blocks);
-    const int first = task % blocks * block, rows = std::min(block, tokens - first);
-    const auto row = static_cast<std::size_t>(first),
-               column = static_cast<std::size_t>(task / blocks) * static_cast<std::size_t>(dim);
-    const std::size_t ldq = align_up(static_cast<std::size_t>(dim)), ldp = align_up(static_cast<std::size_t>(tokens));
-    const auto multiply = [&](const std::uint8_t* a, std::size_t lda, const PackedS8& b) {
+    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, task / blocks);
+    const int first = task % blocks * block, rows = std::min(block, a.count - first);
+    const auto row = static_cast<std::size_t>(first);
+    const std::size_t column = static_cast<std::size_t>(task / blocks) * D;
+    const std::size_t ldq = align_up(D), ldp = align_up(static_cast<std::size_t>(tokens));
+    const auto multiply = [&](const std::uint8_t* u8, std::size_t lda, const PackedS8& b) {
       for (int p = 0; p < b.panels(); p += Kernels::max_tile_panels)
-        kernels_.gemm_u8s8({.a = a,
+        kernels_.gemm_u8s8({.a = u8,
                             .lda_bytes = lda,
                             .rows = rows,
                             .b = b.at_panel(p),
@@ -119,48 +121,49 @@ void Engine::attend_int8(const float* qkv, std::byte* heads, float* out) {
                             .ldacc = align_up(static_cast<std::size_t>(b.n)),
                             .scratch = scratch.gemm});
     };
-    kernels_.quantize_rows(qkv + row * ld_qkv + column, ld_qkv, rows, dim, s.q, ldq, s.quant);  // q [rows, head_dim]
-    multiply(s.q, ldq, keys.matrix);                                                            // acc [rows, T]
+    kernels_.quantize_rows(a.queries + row * a.ld_queries + column, a.ld_queries, rows, dim, s.q, ldq,
+                           s.quant);  // q [rows, head_dim]
+    multiply(s.q, ldq, keys.matrix);  // acc [rows, T]
     kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum}, scale, s.scores, s.p, ldp,
                               s.quant);  // p [rows, T]
     multiply(s.p, ldp, values.matrix);   // acc [rows, head_dim]
-    kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum}, {}, out + row * width + column,
+    kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum}, {}, a.out + row * width + column,
                         width);
   });
 }
 
-void Engine::attend_f32(const float* qkv, std::byte* heads, float* out) {
+void Engine::attend_f32(const Attended& a) {
   const int tokens = heads_.tokens, dim = heads_.head_dim;
-  const auto width = static_cast<std::size_t>(heads_.count) * static_cast<std::size_t>(dim), ld_qkv = 3 * width;
+  const auto D = static_cast<std::size_t>(dim), width = static_cast<std::size_t>(heads_.count) * D;
   const int token_panels = ceil_div(tokens, PackedF32::panel), dim_panels = ceil_div(dim, PackedF32::panel);
   const std::size_t ld_scores = static_cast<std::size_t>(token_panels) * PackedF32::panel;
   const std::size_t ld_context = static_cast<std::size_t>(dim_panels) * PackedF32::panel;
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
 
   run(executor_, 2 * heads_.count, [&](int task, int) {
-    const auto packed = head<KeysAndValuesF32>(heads, heads_, task / 2);
-    const float* src = qkv + static_cast<std::size_t>(task / 2) * static_cast<std::size_t>(dim);
+    const auto packed = head<KeysAndValuesF32>(a.heads, heads_, task / 2);
+    const std::size_t column = static_cast<std::size_t>(task / 2) * D;
     if (task % 2 == 0)
-      kernels_.pack_transposed_f32(src + width, ld_qkv, tokens, dim, packed.keys);
+      kernels_.pack_transposed_f32(a.keys + column, a.ld_keys, tokens, dim, packed.keys);
     else
-      kernels_.pack_f32(src + 2 * width, ld_qkv, tokens, dim, packed.values);
+      kernels_.pack_f32(a.values + column, a.ld_keys, tokens, dim, packed.values);
   });
 
-  const int blocks = ceil_div(tokens, query_block);
+  const int blocks = ceil_div(a.count, query_block);
   run(executor_, heads_.count * blocks, [&](int task, int thread) {
     const AttentionScratch& s = scratch_[static_cast<std::size_t>(thread)].attention;
-    const auto packed = head<KeysAndValuesF32>(heads, heads_, task / blocks);
-    const int first = task % blocks * query_block, rows = std::min(query_block, tokens - first);
-    const auto row = static_cast<std::size_t>(first),
-               column = static_cast<std::size_t>(task / blocks) * static_cast<std::size_t>(dim);
-    kernels_.gemm_f32(qkv + row * ld_qkv + column, ld_qkv, rows, packed.keys, dim, token_panels, s.scores,
-                      ld_scores);                                // [rows, T]
+    const auto packed = head<KeysAndValuesF32>(a.heads, heads_, task / blocks);
+    const int first = task % blocks * query_block, rows = std::min(query_block, a.count - first);
+    const auto row = static_cast<std::size_t>(first);
+    const std::size_t column = static_cast<std::size_t>(task / blocks) * D;
+    kernels_.gemm_f32(a.queries + row * a.ld_queries + column, a.ld_queries, rows, packed.keys, dim, token_panels,
+                      s.scores, ld_scores);                      // [rows, T]
     kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);  // [rows, T]
     kernels_.gemm_f32(s.scores, ld_scores, rows, packed.values, tokens, dim_panels, s.context,
                       ld_context);  // [rows, head_dim]
     for (int m = 0; m < rows; ++m)
       std::copy_n(s.context + static_cast<std::size_t>(m) * ld_context, dim,
-                  out + (row + static_cast<std::size_t>(m)) * width + column);
+                  a.out + (row + static_cast<std::size_t>(m)) * width + column);
   });
 }
 

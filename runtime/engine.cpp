@@ -93,8 +93,9 @@ double Engine::peak_gmacs_per_s(DType dtype) noexcept {
   return sum;
 }
 
-void Engine::patchify(const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches) {
-  const VitConfig& c = w.config;
+void Engine::patchify(const Plan& plan, const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes,
+                      Rows& patches) {
+  const VitConfig& c = plan.config;
   const Profile::Timed timed(profile_, "patchify", kernels_.simd_name, 0,
                              elements(c.num_patches(), c.patch_size()) * (patches.f ? 5 : 2));
   const std::size_t run_bytes = static_cast<std::size_t>(c.patch_width) * static_cast<std::size_t>(c.channels);
@@ -154,6 +155,30 @@ void Engine::quantize(float* x, Rows& rows) {
     const auto at = static_cast<std::size_t>(first);
     kernels_.quantize_rows(x + at * k, k, std::min(rows_per_task, rows.count - first), rows.k,
                            rows.q + at * rows.ldq_bytes, rows.ldq_bytes, rows.quant + at);
+  });
+}
+
+void Engine::swiglu(const float* x, int count, int k, float* dst) {
+  const Profile::Timed timed(profile_, "swiglu", kernels_.simd_name, 0, elements(count, k) * 12);
+  const auto K = static_cast<std::size_t>(k);
+  run(executor_, ceil_div(count, rows_per_task), [&](int task, int) {
+    const int first = task * rows_per_task;
+    const auto at = static_cast<std::size_t>(first) * K;
+    kernels_.swiglu(x + 2 * at, 2 * K, std::min(rows_per_task, count - first), k, dst + at, K);
+  });
+}
+
+void Engine::rotate(const Plan& plan, float* qkv) {
+  const VitConfig& c = plan.config;
+  const int half = c.head_dim() / 2, count = c.num_patches();
+  const Profile::Timed timed(profile_, "rotate", kernels_.simd_name, 0, elements(count, c.embed_dim) * 16);
+  const auto ld = 3 * static_cast<std::size_t>(c.embed_dim);
+  float* patches = qkv + static_cast<std::size_t>(c.prefix_tokens()) * ld;
+  run(executor_, ceil_div(count, rows_per_task), [&](int task, int) {
+    const int first = task * rows_per_task;
+    const auto row = static_cast<std::size_t>(first), angle = row * static_cast<std::size_t>(half);
+    kernels_.rotate(patches + row * ld, ld, std::min(rows_per_task, count - first), 2 * c.num_heads, half,
+                    plan.cos + angle, plan.sin + angle);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/kernels.hpp"
+#include "runtime/plan.hpp"
 #include "runtime/profile.hpp"
 #include "runtime/storage.hpp"
 #include "runtime/thread_pool.hpp"
@@ -69,7 +70,8 @@ class Engine {
 
   /// Pixels → patches: one picture u8 [image_height, image_width, channels] to rows.count patches of rows.q (and rows.f
   /// in f32).
-  void patchify(const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes, Rows& patches);
+  void patchify(const Plan& plan, const Weights& w, const std::uint8_t* pixels, std::ptrdiff_t stride_bytes,
+                Rows& patches);
 
   /// LayerNorm of x [rows.count, rows.k] into rows.
   void norm(const float* x, const Norm& norm, float eps, Rows& rows);
@@ -83,9 +85,16 @@ class Engine {
   void linear(const char* name, const Rows& rows, const Linear& linear, Activation activation, const float* residual,
               std::size_t ld_residual, float* dst, std::size_t ld_dst);
 
+  /// SwiGLU: x [count, 2k] → dst [count, k].
+  void swiglu(const float* x, int count, int k, float* dst);
+  /// Rotary positions, in place, on the queries and keys of the patches in qkv [T, 3D] of one picture.
+  void rotate(const Plan& plan, float* qkv);
+
   /// Multi-head self-attention of one picture (Vaswani et al. 2017): qkv [T, 3D] → out [T, D].
-  /// `heads` holds heads_bytes(): the keys and values, packed.
-  void attention(const float* qkv, std::byte* heads, float* out);
+  /// Multi-head attention of one picture (Vaswani et al. 2017): queries [count, D] on keys and values [T, D], rows
+  /// `ld_…` apart → out [count, D]. `heads` holds heads_bytes(): the keys and values, packed.
+  void attention(const float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
+                 std::size_t ld_keys, std::byte* heads, float* out);
   std::size_t heads_bytes() const;
 
  private:
@@ -99,8 +108,16 @@ class Engine {
   const char* gemm_name() const { return provider_ ? provider_name_.c_str() : kernels_.gemm_name; }
   Scratch scratch_of(std::byte* base, std::size_t* bytes) const;
   void place_attention(Layout& layout, AttentionScratch& s) const;
-  void attend_f32(const float* qkv, std::byte* heads, float* out);
-  void attend_int8(const float* qkv, std::byte* heads, float* out);
+  /// What both arithmetics are given.
+  struct Attended {
+    const float *queries, *keys, *values;
+    std::size_t ld_queries, ld_keys;
+    int count;  ///< queries
+    std::byte* heads;
+    float* out;
+  };
+  void attend_f32(const Attended& a);
+  void attend_int8(const Attended& a);
 
   Kernels kernels_;
   std::unique_ptr<GemmProvider> provider_;

@@ -11,7 +11,7 @@
 //     end count as +0, then folds the accumulators i += i+32, i += i+16, … i += i+1;
 //   * multiply-adds are fused exactly where the contract says fma; division and sqrt are IEEE's; rounding is to nearest
 //   even.
-// So any vector width gives one answer (the exception, SSE4.2, has no fma and says so).
+// So any vector width gives one answer.
 //
 // Words: `ld…` is the distance between rows in elements, `…_bytes` in bytes. Rows of u8 activations start at multiples
 // of 64 bytes and may be read up to the next multiple of 64. Sizes are ≥ 1 unless said otherwise. Outputs never overlap
@@ -28,7 +28,7 @@
 
 namespace vitrail {
 
-enum class Activation { none, gelu_erf, gelu_tanh, tanh };
+enum class Activation { none, gelu_erf, gelu_tanh, gelu_quick, tanh };
 
 /// How one row of u8 activations reads as real numbers: x = scale · (q − zero_point).
 struct RowQuant {
@@ -125,6 +125,14 @@ struct Kernels {
   /// Each row in place: m = max x; p = exp((x − m) · scale); dst = p · (1/rowsum(p)). scale > 0. Numerics of exp:
   /// simd/math.hpp.
   void (*softmax)(float* x, std::size_t ldx, int rows, int cols, float scale);
+
+  /// SwiGLU (Shazeer 2020) of each row x = [a, b] of 2k: dst = (a / (1 + exp(−a))) · b, k long. dst must not be x.
+  void (*swiglu)(const float* x, std::size_t ldx, int rows, int k, float* dst, std::size_t ld_dst);
+
+  /// Rotary positions (Su et al. 2021) in place: each row of x is `heads` heads of 2 · half; with j < half and the
+  /// row's cos and sin [rows, half], low = fma(−x[half + j], sin[j], x[j] · cos[j]) and high = fma(x[j], sin[j], x[half
+  /// + j] · cos[j]).
+  void (*rotate)(float* x, std::size_t ldx, int rows, int heads, int half, const float* cos, const float* sin);
 
   /// dst += src.
   void (*add)(const float* src, float* dst, std::size_t count);

@@ -11,4 +11,7 @@ struct Model::Impl {
   ModelInfo info;
 };
 
+/// What is to be said of a network at the picture size of `config`.
+ModelInfo make_info(const Weights& weights, const VitConfig& config);
+
 }  // namespace vitrail

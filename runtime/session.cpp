@@ -36,16 +36,18 @@ std::string size_text(int height, int width) { return std::to_string(height) + "
 }  // namespace
 
 struct Session::Impl {
-  Impl(Model model, Selection selection, const SessionOptions& options)
+  Impl(Model model, Plan session_plan, Selection selection, const SessionOptions& options)
       : model(std::move(model)),
         weights(this->model.impl().weights),
+        plan(std::move(session_plan)),
         max_batch(options.max_batch),
-        engine(std::move(selection), options.executor, options.threads, weights.config,
+        engine(std::move(selection), options.executor, options.threads, plan.config,
                weights.dtype == DType::f32 ? DType::f32 : options.attention) {
-    const VitConfig& c = weights.config;
+    const VitConfig& c = plan.config;
     const auto place = [&](std::byte* base) {
       Layout layout(base);
-      state = State::place(layout, engine, weights, max_batch, options.keep_patch_embed, options.keep_hidden_states);
+      state = State::place(layout, engine, weights, plan.config, max_batch, options.keep_patch_embed,
+                           options.keep_hidden_states);
       return layout.size_bytes();
     };
     if (options.profile)
@@ -56,19 +58,24 @@ struct Session::Impl {
     for (int b = 0; b < max_batch; ++b) preprocessors.emplace_back(c.preprocess, c.channels);
     pixels.resize(static_cast<std::size_t>(max_batch));
     converted.resize(static_cast<std::size_t>(max_batch));
+    info = make_info(weights, c);
     prepare();
   }
 
   /// Every shape of product that a batch of 1 … max_batch pictures will need.
   void prepare() {
-    const VitConfig& c = weights.config;
+    const VitConfig& c = plan.config;
     engine.prepare(weights.patch, c.num_patches());
     for (int b = 1; b <= max_batch; ++b) {
       for (const auto* l :
            {&weights.blocks[0].qkv, &weights.blocks[0].proj, &weights.blocks[0].fc1, &weights.blocks[0].fc2})
         engine.prepare(*l, b * c.num_tokens());
-      for (const auto* l : {&weights.pooler, &weights.head, &weights.head_dist})
+      for (const auto* l : {&weights.pooler, &weights.projection, &weights.head, &weights.head_dist})
         if (*l) engine.prepare(**l, b);
+      if (const auto& pool = weights.attention_pool) {
+        engine.prepare(pool->key_value, b * c.num_tokens());
+        for (const auto* l : {&pool->proj, &pool->fc1, &pool->fc2}) engine.prepare(*l, b);
+      }
     }
   }
 
@@ -77,6 +84,8 @@ struct Session::Impl {
 
   Model model;
   const Weights& weights;
+  Plan plan;
+  ModelInfo info;
   int max_batch;
   Engine engine;
   AlignedBytes arena;
@@ -90,7 +99,7 @@ struct Session::Impl {
 
 /// The picture as u8 [image_height, image_width, channels]: as it is, reordered, or resized and cropped.
 Result<Pixels> Session::Impl::network_pixels(const ImageView& image, std::size_t b) {
-  const VitConfig& c = weights.config;
+  const VitConfig& c = plan.config;
   if (auto status = check(image); !status) return status.error();
   const PixelFormat wanted = c.channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8;
   ImageView view = image;
@@ -113,14 +122,19 @@ Result<Pixels> Session::Impl::network_pixels(const ImageView& image, std::size_t
 }
 
 Output Session::Impl::output(std::size_t batch) const {
-  const VitConfig& c = weights.config;
+  const VitConfig& c = plan.config;
   const auto D = static_cast<std::size_t>(c.embed_dim), T = static_cast<std::size_t>(c.num_tokens());
   const auto L = static_cast<std::size_t>(c.num_layers), N = static_cast<std::size_t>(c.num_patches());
   Output out;
   if (weights.head) out.logits = {state.logits, batch * static_cast<std::size_t>(c.num_labels)};
   out.tokens = {state.tokens, batch * T * D};
   if (c.has_cls) out.cls = {state.cls, batch * D};
+  if (c.registers > 0) out.registers = {state.registers, batch * static_cast<std::size_t>(c.registers) * D};
   out.pooled = {state.pooled, batch * D};
+  if (weights.projection) out.image_embeds = {state.image_embeds, batch * static_cast<std::size_t>(c.projection_dim)};
+  out.num_tokens = c.num_tokens();
+  out.grid_rows = c.grid_rows();
+  out.grid_columns = c.grid_columns();
   if (state.patch_embed) out.patch_embed = {state.patch_embed, batch * N * D};
   if (state.hidden_states) out.hidden_states = {state.hidden_states, (L + 1) * batch * T * D};
   return out;
@@ -141,7 +155,9 @@ Result<Session> Model::session(const SessionOptions& options) const try {
     return out_of_range("max_batch", options.max_batch, "1 … 1024");
   auto selection = select_kernels(environment("VITRAIL_CPU"), environment("VITRAIL_ONEDNN") != "0", threads);
   if (!selection) return selection.error();
-  return Session(std::make_unique<Session::Impl>(*this, std::move(*selection), options));
+  auto plan = make_plan(impl_->weights, options.image_height, options.image_width);
+  if (!plan) return plan.error();
+  return Session(std::make_unique<Session::Impl>(*this, std::move(*plan), std::move(*selection), options));
 } catch (const std::bad_alloc&) {
   return Error{ErrorCode::out_of_memory, "making a session: out of memory"};
 } catch (const std::system_error& error) {
@@ -163,12 +179,14 @@ Result<Output> Session::run(std::span<const ImageView> images) noexcept try {
   }
   const auto ready = Clock::now();
   s.engine.profile().start();
-  forward(s.engine, s.weights, s.state, std::span(s.pixels).first(images.size()));
+  forward(s.engine, s.weights, s.plan, s.state, std::span(s.pixels).first(images.size()));
   s.timing = {milliseconds(ready - start), milliseconds(Clock::now() - ready)};
   return s.output(images.size());
 } catch (...) {
   return Error{ErrorCode::out_of_memory, {}};
 }
+
+const ModelInfo& Session::info() const noexcept { return impl_->info; }
 
 const Timing& Session::timing() const noexcept { return impl_->timing; }
 

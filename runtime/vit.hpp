@@ -4,6 +4,7 @@
 #include <span>
 
 #include "runtime/engine.hpp"
+#include "runtime/plan.hpp"
 #include "runtime/weights.hpp"
 
 namespace vitrail {
@@ -20,29 +21,33 @@ struct State {
   std::byte* heads = nullptr;       ///< one picture's keys and values, packed
   float* rows = nullptr;            ///< [B·T, D] attention's output; normalised rows in f32
   float* hidden = nullptr;          ///< [B·T, M] inside the MLP
+  float* gates = nullptr;           ///< [B·T, 2M] SwiGLU's two halves
   float* tokens = nullptr;          ///< [B, T, D] after the final LayerNorm
   float* cls = nullptr;             ///< [B, D]
   float* pooled = nullptr;          ///< [B, D]
+  float* registers = nullptr;       ///< [B, registers, D]
+  float* image_embeds = nullptr;    ///< [B, projection_dim]
+  float* head_rows = nullptr;       ///< [B, 2D] with Pool::cls_and_mean
   float* logits = nullptr;          ///< [B, num_labels]
   float* logits_dist = nullptr;     ///< [B, num_labels] of the distillation head
   float* patch_embed = nullptr;     ///< [B, N, D], when kept
   float* hidden_states = nullptr;   ///< [L + 1, B, T, D], when kept
 
   /// Places all of them in `layout`.
-  static State place(Layout& layout, const Engine& e, const Weights& w, int max_batch, bool keep_patch_embed,
-                     bool keep_hidden_states);
+  static State place(Layout& layout, const Engine& e, const Weights& w, const VitConfig& c, int max_batch,
+                     bool keep_patch_embed, bool keep_hidden_states);
 };
 
-/// One picture of exactly the network's size: u8 [image_height, image_width, channels].
+/// One picture of exactly the session's size: u8 [image_height, image_width, channels].
 struct Pixels {
   const std::uint8_t* data;
   std::ptrdiff_t stride_bytes;
 };
 
 /// One encoder block on s.x [batch, T, D], in place: x += attention(norm(x)), x += mlp(norm(x)).
-void transform(Engine& e, const Weights& w, const Block& block, State& s, int batch);
+void transform(Engine& e, const Weights& w, const Plan& plan, const Block& block, State& s, int batch);
 
 /// Fills tokens, cls, pooled and logits of `s` for `pictures`. Does not allocate or throw.
-void forward(Engine& e, const Weights& w, State& s, std::span<const Pixels> pictures);
+void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures);
 
 }  // namespace vitrail

@@ -44,7 +44,9 @@ class Packer {
 
   const float* vector(const TensorView& tensor);
   Norm norm(const NormSource& source) { return {vector(source.weight), vector(source.bias)}; }
-  Linear linear(const LinearSource& source);
+  /// @param scale  [out] that multiplies what the layer gives, weights and bias alike (LayerScale, folded); may be null
+  Linear linear(const LinearSource& source, const float* scale = nullptr);
+  AttentionPool attention_pool(const AttentionPoolSource& source);
   Linear patch_embedding();
   void tokens();
   Linear pack(int out, int in, const float* bias, const std::string& name, const RowReader& row);
@@ -131,7 +133,7 @@ Linear Packer::pack(int out, int in, const float* bias, const std::string& name,
   return linear;
 }
 
-Linear Packer::linear(const LinearSource& source) {
+Linear Packer::linear(const LinearSource& source, const float* scale) {
   const int in = static_cast<int>(source.weights[0].shape[1]);
   int out = 0;
   std::uint64_t bytes = 0;
@@ -150,13 +152,43 @@ Linear Packer::linear(const LinearSource& source) {
     }
     at += static_cast<int>(source.weights[i].shape[0]);
   }
+  for (int n = 0; scale && n < out; ++n) bias[n] *= scale[n];
   Linear result = pack(out, in, bias, source.weights[0].name, [&](int row, float* dst, float*) {
+    const float factor = scale ? scale[row] : 1.0f;
     std::size_t part = 0;
     while (row >= source.weights[part].shape[0]) row -= static_cast<int>(source.weights[part++].shape[0]);
     to_f32(source.weights[part], static_cast<std::int64_t>(row) * in, in, dst);
+    for (int k = 0; scale && k < in; ++k) dst[k] *= factor;
   });
   advance(bytes);
   return result;
+}
+
+AttentionPool Packer::attention_pool(const AttentionPoolSource& source) {
+  const int dim = w_.config.embed_dim;
+  const auto D = static_cast<std::size_t>(dim);
+  const float *probe = vector(source.probe), *bias = vector(source.qkv_bias);
+  float* query = w_.storage.make<float>(align_up(D, 64));
+  std::vector<float> row(D);
+  for (std::size_t n = 0; n < D; ++n) {
+    to_f32(source.qkv_weight, static_cast<std::int64_t>(n * D), dim, row.data());
+    double sum = bias[n];
+    for (std::size_t k = 0; k < D; ++k) sum += static_cast<double>(row[k]) * probe[k];
+    query[n] = static_cast<float>(sum);
+  }
+  if (!finite(query, D)) fail(not_finite(source.qkv_weight.name));
+  AttentionPool pool;
+  pool.query = query;
+  pool.key_value = pack(2 * dim, dim, bias + D, source.qkv_weight.name, [&](int n, float* dst, float*) {
+    to_f32(source.qkv_weight, static_cast<std::int64_t>(dim + n) * dim, dim, dst);
+  });
+  w_.parameters += static_cast<std::uint64_t>(source.qkv_weight.elements());
+  advance(source.qkv_weight.size_bytes());
+  pool.proj = linear(source.proj);
+  pool.norm = norm(source.norm);
+  pool.fc1 = linear(source.fc1);
+  pool.fc2 = linear(source.fc2);
+  return pool;
 }
 
 /// int8: Σ ((pixel·rescale − mean)/std)·w + b  =  Σ pixel·w' + b'  with w' = w·rescale/std and b' = b − Σ w·mean/std.
@@ -204,36 +236,46 @@ Linear Packer::patch_embedding() {
 void Packer::tokens() {
   const VitConfig& c = w_.config;
   const auto dim = static_cast<std::size_t>(c.embed_dim);
-  const float* table = vector(source_.positions);
+  const float* table = source_.positions ? vector(*source_.positions) : nullptr;
   float* prefix = w_.storage.make<float>(static_cast<std::size_t>(c.prefix_tokens()) * dim);
   std::size_t at = 0;
   for (const auto* token : {&source_.cls, &source_.dist}) {
     if (!*token) continue;
     const float* value = vector(**token);
-    for (std::size_t d = 0; d < dim; ++d) prefix[at + d] = value[d] + (c.position_prefix ? table[at + d] : 0.0f);
+    for (std::size_t d = 0; d < dim; ++d)
+      prefix[at + d] = value[d] + (table && c.position_prefix ? table[at + d] : 0.0f);
     at += dim;
   }
+  if (table) w_.positions = table + (c.position_prefix ? at : 0);
+  if (source_.registers)
+    std::copy_n(vector(*source_.registers), static_cast<std::size_t>(c.registers) * dim, prefix + at);
   w_.prefix = prefix;
-  w_.positions = table + (c.position_prefix ? at : 0);
 }
 
 std::uint64_t Packer::source_bytes() const {
-  std::uint64_t bytes = source_.patch_weight.size_bytes() + source_.positions.size_bytes();
+  std::uint64_t bytes = source_.patch_weight.size_bytes();
   const auto add = [&](const LinearSource& l) {
     for (const auto& part : l.weights) bytes += part.size_bytes();
   };
   const auto add_norm = [&](const NormSource& n) { bytes += n.weight.size_bytes() + n.bias.size_bytes(); };
-  for (const auto& token : {source_.cls, source_.dist})
+  for (const auto& token : {source_.cls, source_.dist, source_.registers, source_.positions})
     if (token) bytes += token->size_bytes();
   for (const auto& block : source_.blocks) {
     for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) add(*l);
     add_norm(block.norm1);
     add_norm(block.norm2);
+    for (const auto& scale : {block.scale1, block.scale2})
+      if (scale) bytes += scale->size_bytes();
   }
-  for (const auto* n : {&source_.norm, &source_.pool_norm})
+  for (const auto* n : {&source_.pre_norm, &source_.norm, &source_.pool_norm})
     if (*n) add_norm(**n);
-  for (const auto* l : {&source_.pooler, &source_.head, &source_.head_dist})
+  for (const auto* l : {&source_.pooler, &source_.projection, &source_.head, &source_.head_dist})
     if (*l) add(**l);
+  if (const auto& p = source_.attention_pool) {
+    bytes += p->probe.size_bytes() + p->qkv_weight.size_bytes() + p->qkv_bias.size_bytes();
+    for (const auto* l : {&p->proj, &p->fc1, &p->fc2}) add(*l);
+    add_norm(p->norm);
+  }
   return bytes;
 }
 
@@ -243,11 +285,15 @@ Status Packer::run() {
   tokens();
   for (const auto& block : source_.blocks) {
     if (failed()) break;
-    w_.blocks.push_back({norm(block.norm1), linear(block.qkv), linear(block.proj), norm(block.norm2), linear(block.fc1),
-                         linear(block.fc2)});
+    const auto scale = [&](const std::optional<TensorView>& s) { return s ? vector(*s) : nullptr; };
+    w_.blocks.push_back({norm(block.norm1), linear(block.qkv), linear(block.proj, scale(block.scale1)),
+                         norm(block.norm2), linear(block.fc1), linear(block.fc2, scale(block.scale2))});
   }
+  if (source_.pre_norm) w_.pre_norm = norm(*source_.pre_norm);
   if (source_.norm) w_.norm = norm(*source_.norm);
   if (source_.pool_norm) w_.pool_norm = norm(*source_.pool_norm);
+  if (source_.attention_pool) w_.attention_pool = attention_pool(*source_.attention_pool);
+  if (source_.projection) w_.projection = linear(*source_.projection);
   if (source_.pooler) w_.pooler = linear(*source_.pooler);
   if (source_.head) w_.head = linear(*source_.head);
   if (source_.head_dist) w_.head_dist = linear(*source_.head_dist);

@@ -32,6 +32,15 @@ struct Block {
   Linear qkv;   ///< D → 3D
   Linear proj;  ///< D → D
   Norm norm2;
+  Linear fc1;  ///< D → M, or 2M (SwiGLU)
+  Linear fc2;  ///< M → D
+};
+
+struct AttentionPool {
+  const float* query = nullptr;  ///< [D] the learned query after its projection: the same for every picture
+  Linear key_value;              ///< D → 2D
+  Linear proj;                   ///< D → D
+  Norm norm;
   Linear fc1;  ///< D → M
   Linear fc2;  ///< M → D
 };
@@ -42,11 +51,12 @@ struct Weights {
   Linear patch;  ///< P·P·C → D, HWC order. int8: on raw u8 pixels, with rescale, mean and std folded in
   const float* pixel_values =
       nullptr;  ///< f32 only: [channels, 256], (pixel·rescale − mean)/std; folding would cancel digits
-  const float* prefix = nullptr;     ///< [prefix_tokens, D]: CLS and distillation token with their positions
-  const float* positions = nullptr;  ///< [N, D]
+  const float* prefix = nullptr;     ///< [prefix_tokens, D]: CLS, distillation token (with positions), registers
+  const float* positions = nullptr;  ///< [table_rows · table_columns, D]; null: rotary
   std::vector<Block> blocks;
-  std::optional<Norm> norm, pool_norm;
-  std::optional<Linear> pooler, head, head_dist;
+  std::optional<Norm> pre_norm, norm, pool_norm;
+  std::optional<AttentionPool> attention_pool;
+  std::optional<Linear> pooler, projection, head, head_dist;
   std::uint64_t parameters = 0;
   Storage storage;
 };

@@ -88,12 +88,13 @@ TEST_CASE("Hugging Face: what is not run") {
   auto refuses = [](const json& patch, Parts parts) {
     refused(From::huggingface, patch, ErrorCode::unsupported, parts);
   };
-  refuses({{"model_type", "swin"}}, {"config.json: \"model_type\": found \"swin\", expected \"vit\" or \"deit\""});
-  refuses({{"model_type", "dinov2"}}, {"\"model_type\": found \"dinov2\""});
+  refuses({{"model_type", "swin"}},
+          {"config.json: \"model_type\": found \"swin\", expected one of vit, deit, vit_msn, vit_mae, ijepa, dinov2"});
+  refuses({{"model_type", "dinov2"}}, {"\"architectures\"", "Dinov2Model"});
   refuses({{"architectures", {"ViTForMaskedImageModeling"}}},
-          {"[\"ViTForMaskedImageModeling\"]", "ViTForImageClassification, ViTModel"});
+          {"[\"ViTForMaskedImageModeling\"]", "ViTModel, ViTForImageClassification"});
   refuses({{"architectures", {"A", "B"}}}, {"\"architectures\": found [\"A\", \"B\"]"});
-  for (const char* name : {"relu", "quick_gelu", "silu", "selu", "gelu_10", "linear"})
+  for (const char* name : {"relu", "quickgelu", "silu", "selu", "gelu_10", "linear"})
     refuses({{"hidden_act", name}}, {"\"hidden_act\": found", name, "expected gelu, gelu_python, gelu_new"});
   refuses({{"norm_first", false}}, {"\"norm_first\": found false, expected true (others are not run)"});
   refuses({{"use_post_norm", true}}, {"\"use_post_norm\": found true"});
@@ -228,7 +229,7 @@ TEST_CASE("Hugging Face: pictures") {
   pixels_refused({{"rescale_factor", -1}}, ErrorCode::bad_file, {"\"rescale_factor\": found -1"});
   pixels_refused({{"do_resize", "yes"}}, ErrorCode::bad_file, {"\"do_resize\": found \"yes\", expected true or false"});
   pixels_refused({{"image_processor_type", "ConvNextImageProcessor"}}, ErrorCode::unsupported,
-                 {"\"ConvNextImageProcessor\"", "ViT, DeiT, CLIP or Bit"});
+                 {"\"ConvNextImageProcessor\"", "ViT, DeiT, CLIP, DINOv3ViT, Siglip or Bit"});
   pixels_refused({{"do_pad", true}}, ErrorCode::unsupported, {"\"do_pad\": found true", "may change pixels"});
   pixels_refused({{"do_flip_channel_order", true}}, ErrorCode::unsupported, {"\"do_flip_channel_order\""});
   pixels_refused({{"rescale_offset", true}}, ErrorCode::unsupported, {"\"rescale_offset\""});

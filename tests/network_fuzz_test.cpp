@@ -48,7 +48,7 @@ TEST_CASE("thousands of damaged folders: an answer or an error, never a crash") 
     auto network = read_network(f.dir.path());
     accepted += network ? 1 : 0;
     if (!network) CHECK_UNARY(!network.error().message.empty());
-    if (network) CHECK_UNARY(network->positions.elements() % network->config.embed_dim == 0);
+    if (network) CHECK_UNARY(network->positions->elements() % network->config.embed_dim == 0);
     write_file(f.dir / name, sound);
   }
   CHECK(accepted > 0);

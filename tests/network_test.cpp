@@ -71,7 +71,7 @@ TEST_CASE("Hugging Face ViT: every tensor in its place") {
   check_bytes(*b.fc2.biases[0], f.tensor(block + "output.dense.bias"));
   check_bytes(b.norm1.weight, f.tensor(block + "layernorm_before.weight"));
   check_bytes(b.norm2.bias, f.tensor(block + "layernorm_after.bias"));
-  check_bytes(network->positions, f.tensor("vit.embeddings.position_embeddings"));
+  check_bytes(*network->positions, f.tensor("vit.embeddings.position_embeddings"));
   check_bytes(network->patch_weight, f.tensor("vit.embeddings.patch_embeddings.projection.weight"));
   check_bytes(network->norm->weight, f.tensor("vit.layernorm.weight"));
   check_bytes(network->head->weights[0], f.tensor("classifier.weight"));

@@ -32,16 +32,18 @@ struct LoadOptions {
 
 /// What a model is; all lengths in pixels or elements.
 struct ModelInfo {
-  std::string family;  ///< "vit" or "deit"
+  std::string family;  ///< Hugging Face's model_type ("vit", "dinov2", "clip_vision_model" …); timm: "vit" or "deit"
   std::string format;  ///< "huggingface" or "timm"
   DType dtype = DType::int8;
   int image_height = 0, image_width = 0, channels = 0;
   int patch_height = 0, patch_width = 0;
   int num_patches = 0;  ///< N
-  int num_tokens = 0;   ///< T = N + CLS + distillation token
-  int embed_dim = 0;    ///< D
+  int num_tokens = 0;   ///< T = N + CLS + distillation token + registers
+  int num_registers = 0;
+  int embed_dim = 0;  ///< D
   int num_layers = 0, num_heads = 0, mlp_dim = 0;
-  int num_labels = 0;  ///< 0: no classification head
+  int projection_dim = 0;  ///< of Output::image_embeds; 0: none
+  int num_labels = 0;      ///< 0: no classification head
   std::uint64_t parameters = 0;
   std::uint64_t macs = 0;           ///< multiply-accumulates of one picture's matrix products
   std::uint64_t weights_bytes = 0;  ///< of the packed weights in memory

@@ -22,21 +22,30 @@ struct SessionOptions {
   /// Q·Kᵀ and P·V of an int8 model: int8 quantises queries, keys, values and attention weights as they appear. A f32
   /// model always multiplies them in f32.
   DType attention = DType::int8;
+  /// Pixels of the pictures the network sees, multiples of the patch size; 0 for both: the network's own size. At
+  /// another size positions are resampled as the network's family does it in Python, and the preprocessing aims at that
+  /// size.
+  int image_height = 0, image_width = 0;
   bool keep_patch_embed = false;    ///< fill Output::patch_embed
   bool keep_hidden_states = false;  ///< fill Output::hidden_states
   bool profile = false;             ///< time every operation, for Session::profile()
 };
 
-/// Results of one run, borrowed from the session and valid until its next run. B = pictures of that run.
+/// Results of one run, borrowed from the session and valid until its next run. B = pictures of that run; N and T are
+/// the session's: another picture size than the network's own has another number of patches.
 struct Output {
-  std::span<const float> logits;  ///< [B, num_labels]; empty without a classification head
-  std::span<const float> tokens;  ///< [B, T, D] after the final LayerNorm (transformers' last_hidden_state)
-  std::span<const float> cls;     ///< [B, D] row 0 of tokens; empty when the network has no CLS token
-  std::span<const float> pooled;  ///< [B, D] pooler output where the network has a pooler, else what the head reads
-                                  ///< (two heads: the mean of the two tokens they read)
+  std::span<const float> logits;     ///< [B, num_labels]; empty without a classification head
+  std::span<const float> tokens;     ///< [B, T, D] after the final LayerNorm (transformers' last_hidden_state)
+  std::span<const float> cls;        ///< [B, D] row 0 of tokens; empty when the network has no CLS token
+  std::span<const float> registers;  ///< [B, num_registers, D] of tokens; empty without register tokens
+  std::span<const float> pooled;     ///< [B, D] pooler output where the network has a pooler, else what the head reads
+                                     ///< (two heads: the mean of the two tokens they read)
+  std::span<const float> image_embeds;   ///< [B, projection_dim] CLIP's projection of pooled; empty without one
   std::span<const float> patch_embed;    ///< [B, N, D] before positions; only with keep_patch_embed
   std::span<const float> hidden_states;  ///< [L + 1, B, T, D] residual stream before block 0 and after each block; only
                                          ///< with keep_hidden_states
+  int num_tokens = 0;                    ///< T
+  int grid_rows = 0, grid_columns = 0;   ///< patches: N = grid_rows · grid_columns
 };
 
 /// Milliseconds of the last run, by the monotonic clock.
@@ -70,6 +79,9 @@ class Session {
 
   /// Several pictures, at most max_batch; sizes may differ.
   Result<Output> run(std::span<const ImageView> images) noexcept;
+
+  /// The model's info at this session's picture size: image, patches, tokens, macs and preprocess are the session's.
+  const ModelInfo& info() const noexcept;
 
   const Timing& timing() const noexcept;
 

@@ -14,6 +14,7 @@ float activate(float x, Activation activation) {
     using G = numerics::GeluTanh;
     return x / (1.0f + exp(x * std::fma(x * x, G::cubic, G::linear)));
   }
+  if (activation == Activation::gelu_quick) return x / (1.0f + exp(x * numerics::GeluQuick::linear));
   using P = numerics::ErfSqrt2;
   float erf = std::copysign(1.0f, x);
   if (std::fabs(x) < P::limit) {
@@ -87,6 +88,8 @@ Kernels kernels() {
       .quantize_rows = quantize_rows,
       .layer_norm_quantize = layer_norm_quantize,
       .softmax = softmax,
+      .swiglu = swiglu,
+      .rotate = rotate,
       .add = add,
       .gemm_u8s8 = gemm_u8s8,
       .gemm_row_unit = 1,

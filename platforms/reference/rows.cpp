@@ -101,6 +101,23 @@ void softmax(float* x, std::size_t ldx, int rows, int cols, float scale) {
   }
 }
 
+void swiglu(const float* x, std::size_t ldx, int rows, int k, float* dst, std::size_t ld_dst) {
+  for (int m = 0; m < rows; ++m, x += ldx, dst += ld_dst)
+    for (int i = 0; i < k; ++i) dst[i] = x[i] / (1.0f + exp(-x[i])) * x[k + i];
+}
+
+void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const float* cos, const float* sin) {
+  for (int m = 0; m < rows; ++m, x += ldx, cos += half, sin += half)
+    for (int h = 0; h < heads; ++h) {
+      float *low = x + 2 * h * half, *high = low + half;
+      for (int j = 0; j < half; ++j) {
+        const float a = low[j], b = high[j];
+        low[j] = std::fma(-b, sin[j], a * cos[j]);
+        high[j] = std::fma(a, sin[j], b * cos[j]);
+      }
+    }
+}
+
 void add(const float* src, float* dst, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) dst[i] += src[i];
 }

@@ -17,6 +17,8 @@ void install(Kernels& k, const char* name) {
   k.quantize_rows = quantize_rows<Arch>;
   k.layer_norm_quantize = layer_norm_quantize<Arch>;
   k.softmax = softmax<Arch>;
+  k.swiglu = swiglu<Arch>;
+  k.rotate = rotate<Arch>;
   k.add = add<Arch>;
   k.gemm_f32 = gemm_f32<Arch, f32_rows>;
   k.finish_s32 = finish_s32<Arch>;

@@ -36,6 +36,8 @@ VITRAIL_INLINE F16<A> activate(F16<A> x) {
   } else if constexpr (activation == Activation::gelu_tanh) {
     using G = numerics::GeluTanh;
     return x / (V::all(1.0f) + exp(x * fma(x * x, V::all(G::cubic), V::all(G::linear))));
+  } else if constexpr (activation == Activation::gelu_quick) {
+    return x / (V::all(1.0f) + exp(x * V::all(numerics::GeluQuick::linear)));
   } else if constexpr (activation == Activation::tanh) {
     return V::all(1.0f) - V::all(2.0f) / (V::all(1.0f) + exp(x + x));
   } else {

@@ -81,6 +81,8 @@ VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst
       return finish_tile<A, Activation::gelu_erf>(rows, cols, e, dst, ld_dst, first);
     case Activation::gelu_tanh:
       return finish_tile<A, Activation::gelu_tanh>(rows, cols, e, dst, ld_dst, first);
+    case Activation::gelu_quick:
+      return finish_tile<A, Activation::gelu_quick>(rows, cols, e, dst, ld_dst, first);
     case Activation::tanh:
       return finish_tile<A, Activation::tanh>(rows, cols, e, dst, ld_dst, first);
   }

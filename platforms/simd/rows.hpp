@@ -122,6 +122,32 @@ void softmax(float* x, std::size_t ldx, int rows, int cols, float scale) {
 }
 
 template <class A>
+void swiglu(const float* x, std::size_t ldx, int rows, int k, float* dst, std::size_t ld_dst) {
+  using V = F16<A>;
+  for (int m = 0; m < rows; ++m, x += ldx, dst += ld_dst)
+    for (int i = 0; i < k; i += 16) {
+      const V gate = V::load_first(x + i, k - i), value = V::load_first(x + k + i, k - i);
+      (gate / (V::all(1.0f) + exp(V::all(-1.0f) * gate)) * value).store_first(dst + i, k - i);
+    }
+}
+
+template <class A>
+void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const float* cos, const float* sin) {
+  using V = F16<A>;
+  for (int m = 0; m < rows; ++m, x += ldx, cos += half, sin += half)
+    for (int h = 0; h < heads; ++h) {
+      float *low = x + 2 * h * half, *high = low + half;
+      for (int j = 0; j < half; j += 16) {
+        const int rest = half - j;
+        const V a = V::load_first(low + j, rest), b = V::load_first(high + j, rest);
+        const V c = V::load_first(cos + j, rest), s = V::load_first(sin + j, rest);
+        fma(V::all(-1.0f) * b, s, a * c).store_first(low + j, rest);
+        fma(a, s, b * c).store_first(high + j, rest);
+      }
+    }
+}
+
+template <class A>
 void add(const float* src, float* dst, std::size_t count) {
   using V = F16<A>;
   std::size_t i = 0;

@@ -117,6 +117,24 @@ VITRAIL_LANEWISE(F16, inside_or_sign, (F16<A> x, float limit, F16<A> inside),
                                              typename F16<A>::Batch(-1.0f))))
 #undef VITRAIL_LANEWISE
 
+#if defined(__SSE4_2__) && !defined(__FMA__)
+/// fma of the two low lanes on a CPU that has none: the product is exact in double; the sum is rounded to odd (Boldo
+/// and Melquiond 2008), which keeps enough of what was lost for the last rounding, to float, to be that of the exact
+/// value.
+VITRAIL_INLINE __m128 fma_low(__m128 x, __m128 y, __m128 z) {
+  const __m128d product = _mm_mul_pd(_mm_cvtps_pd(x), _mm_cvtps_pd(y)), addend = _mm_cvtps_pd(z);
+  const __m128d sum = _mm_add_pd(product, addend);
+  const __m128d part = _mm_sub_pd(sum, product);
+  const __m128d lost = _mm_add_pd(_mm_sub_pd(product, _mm_sub_pd(sum, part)), _mm_sub_pd(addend, part));
+  const __m128i inexact = _mm_castpd_si128(_mm_cmpneq_pd(lost, _mm_setzero_pd()));
+  // −1 where the exact value is nearer to zero than the sum: signs differ.
+  const __m128i signs = _mm_srai_epi32(_mm_castpd_si128(_mm_xor_pd(sum, lost)), 31);
+  const __m128i smaller = _mm_and_si128(_mm_shuffle_epi32(signs, 0b11'11'01'01), inexact);
+  const __m128i towards_zero = _mm_add_epi64(_mm_castpd_si128(sum), smaller);
+  return _mm_cvtpd_ps(_mm_castsi128_pd(_mm_or_si128(towards_zero, _mm_srli_epi64(inexact, 63))));
+}
+#endif
+
 /// One rounding, always. xsimd 8's AVX-512 has no fma of its own and would multiply, round and add.
 template <class A>
 VITRAIL_INLINE xsimd::batch<float, A> fma_batch(xsimd::batch<float, A> x, xsimd::batch<float, A> y,
@@ -127,7 +145,12 @@ VITRAIL_INLINE xsimd::batch<float, A> fma_batch(xsimd::batch<float, A> x, xsimd:
 #ifdef __aarch64__
   return vfmaq_f32(z, x, y);
 #endif
+#if defined(__SSE4_2__) && !defined(__FMA__)
+  const __m128 low = fma_low(x, y, z);
+  return _mm_movelh_ps(low, fma_low(_mm_movehl_ps(x, x), _mm_movehl_ps(y, y), _mm_movehl_ps(z, z)));
+#else
   return xsimd::fma(x, y, z);
+#endif
 }
 
 template <class A>

@@ -6,7 +6,8 @@
 
 namespace vitrail::x86 {
 
-// Two rows × four registers of the f32 product; there is no fma, so products are rounded before they are added.
+// Without an fma instruction the exact one is computed (vec16.hpp): the same bits as everywhere, and a slow f32
+// product.
 void install_simd_sse4_2(Kernels& k) { simd::install<xsimd::sse4_2, 2>(k, "sse4_2"); }
 
 }  // namespace vitrail::x86

@@ -33,13 +33,17 @@ enum class HeadKind { none, classifier, with_teacher, as_stored };
 
 struct HuggingFaceConfig {
   VitConfig vit;
-  bool qkv_bias = true;
+  bool qkv_bias = true;                                        ///< one flag for all three …
+  bool query_bias = true, key_bias = true, value_bias = true;  ///< … or one each (DINOv3)
+  bool proj_bias = true, mlp_bias = true;
+  bool projection_as_stored = false;  ///< the file does not say: there is a projection where there is its tensor
   HeadKind head = HeadKind::as_stored;
 };
-HuggingFaceConfig huggingface_config(const Fields& config);
 
-/// @param config  the network, for its image size, channels and family
-PreprocessConfig huggingface_preprocess(const Fields& preprocessor, const VitConfig& config);
+/// @param config  the network, for its channels and family; a family that resizes its own positions takes the image
+/// size
+///                from the preprocessor, another must agree with it
+PreprocessConfig huggingface_preprocess(const Fields& preprocessor, VitConfig& config);
 
 struct TimmConfig {
   VitConfig vit;  ///< mlp_dim, has_cls, position_prefix are for the tensors to say

@@ -7,7 +7,6 @@
 namespace vitrail {
 
 /// Everything but `files`. Errors go to the TensorSet's FirstError.
-NetworkSource huggingface_network(HuggingFaceConfig config, TensorSet& tensors);
 NetworkSource timm_network(TimmConfig config, TensorSet& tensors);
 
 }  // namespace vitrail

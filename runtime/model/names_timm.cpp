@@ -24,6 +24,9 @@ NetworkSource timm_network(TimmConfig config, TensorSet& tensors) {
   if (vit.pool == Pool::cls && !vit.has_cls) tensors.fail("global_pool \"token\" needs the tensor \"cls_token\"");
   if (vit.has_dist && vit.pool != Pool::cls) tensors.fail("a distilled network needs global_pool \"token\"");
 
+  vit.positions = PositionRule::bicubic_antialias;  // timm.layers.resample_abs_pos_embed
+  vit.table_rows = vit.grid_rows();
+  vit.table_columns = vit.grid_columns();
   const std::int64_t n = vit.num_patches(), t = vit.num_tokens();
   auto positions = tensors.shape("pos_embed");
   const bool patches_only = positions.size() >= 2 && positions[positions.size() - 2] == n;

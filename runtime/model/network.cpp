@@ -3,6 +3,7 @@
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "runtime/model/family.hpp"
 #include "runtime/model/names.hpp"
 
 namespace vitrail {
@@ -21,7 +22,7 @@ Status check_folder(const std::filesystem::path& folder) {
 
 /// Hugging Face keeps what it does to pictures in a file of its own. There is no default: a network fed with pictures
 /// of another mean and deviation answers, and answers wrongly.
-Result<PreprocessConfig> read_preprocessor(const std::filesystem::path& folder, const VitConfig& config) {
+Result<PreprocessConfig> read_preprocessor(const std::filesystem::path& folder, VitConfig& config) {
   auto path = folder / "preprocessor_config.json";
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored))
@@ -61,12 +62,20 @@ Result<NetworkSource> read_network(const std::filesystem::path& folder) try {
   Fields fields(*json, path.string(), errors);
 
   if (fields.has("model_type")) {
-    auto config = huggingface_config(fields);
+    const Family* family = find_family(fields);
+    if (!family) return errors.status().error();
+    auto config = family->config(fields);
+    VitConfig& vit = config.vit;
+    check_dimensions(vit, fields.file(), errors);
     if (auto status = errors.status(); !status) return status.error();
-    auto preprocess = read_preprocessor(folder, config.vit);
+    vit.table_rows = vit.grid_rows();
+    vit.table_columns = vit.grid_columns();
+    auto preprocess = read_preprocessor(folder, vit);
     if (!preprocess) return preprocess.error();
-    config.vit.preprocess = *preprocess;
-    return assemble(folder, std::move(config), huggingface_network);
+    vit.preprocess = *preprocess;
+    check_dimensions(vit, (folder / "preprocessor_config.json").string(), errors);
+    if (auto status = errors.status(); !status) return status.error();
+    return assemble(folder, std::move(config), family->network);
   }
   if (fields.has("architecture")) {
     auto config = timm_config(fields);
@@ -74,7 +83,7 @@ Result<NetworkSource> read_network(const std::filesystem::path& folder) try {
     return assemble(folder, std::move(config), timm_network);
   }
   return Error{ErrorCode::unsupported, path.string() +
-                                           ": found neither \"model_type\" (Hugging Face: vit, deit) nor "
+                                           ": found neither \"model_type\" (Hugging Face) nor "
                                            "\"architecture\" (timm: vit_*, deit_*)"};
 } catch (const std::bad_alloc&) {
   return Error{ErrorCode::out_of_memory, folder.string() + ": no memory to read the network's description"};

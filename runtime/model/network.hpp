@@ -18,12 +18,21 @@
 
 namespace vitrail {
 
-/// What the classification head reads: the CLS token, or the mean of the N patch tokens (without CLS).
-enum class Pool { cls, mean };
+/// What `pooled` is and the classification head reads: the CLS token, the mean of the N patch tokens, the CLS token
+/// followed by that mean (the head only; `pooled` is CLS), or what a learned query finds in the tokens (SigLIP).
+enum class Pool { cls, mean, cls_and_mean, attention };
+
+/// How a network knows where a patch is, and what happens at another size than its table's. The rules are those of
+/// torch.nn.functional.interpolate with align_corners=False.
+enum class PositionRule {
+  bicubic,            ///< a table, resampled with the cubic of a = −0.75
+  bicubic_antialias,  ///< a table, resampled with the cubic of a = −0.5, widened where the grid gets smaller
+  rotary,             ///< no table: queries and keys of patches are rotated
+};
 
 /// The hyper-parameters of a network, checked: every number is in a range that cannot overflow later arithmetic.
 struct VitConfig {
-  std::string family;  ///< "vit" or "deit"
+  std::string family;  ///< as families.cpp lists them, or "vit" and "deit" of timm
   std::string format;  ///< "huggingface" or "timm"
   int image_height = 0, image_width = 0, channels = 0;
   int patch_height = 0, patch_width = 0;
@@ -34,7 +43,14 @@ struct VitConfig {
   int num_labels = 0;  ///< 0: no head
   bool has_cls = true;
   bool has_dist = false;        ///< DeiT's distillation token, after CLS
+  int registers = 0;            ///< tokens without position, after CLS and distillation token
   bool position_prefix = true;  ///< the position table covers CLS and distillation tokens too
+  PositionRule positions = PositionRule::bicubic;
+  bool resizes_itself = false;  ///< Python resamples positions unasked, so the preprocessor's size is the network's own
+  int table_rows = 0, table_columns = 0;  ///< patches the position table was made for; image_… may differ
+  float rotary_base = 0;
+  bool gated_mlp = false;  ///< SwiGLU: fc1 makes 2M values
+  int projection_dim = 0;  ///< of image_embeds; 0: none
   Activation activation = Activation::gelu_erf;
   float layer_norm_eps = 1e-12f;
   Pool pool = Pool::cls;
@@ -44,7 +60,7 @@ struct VitConfig {
   int grid_rows() const { return image_height / patch_height; }
   int grid_columns() const { return image_width / patch_width; }
   int num_patches() const { return grid_rows() * grid_columns(); }  ///< N
-  int prefix_tokens() const { return int{has_cls} + int{has_dist}; }
+  int prefix_tokens() const { return int{has_cls} + int{has_dist} + registers; }
   int num_tokens() const { return prefix_tokens() + num_patches(); }  ///< T
   int head_dim() const { return embed_dim / num_heads; }
   int patch_size() const { return patch_height * patch_width * channels; }  ///< K of the patch embedding
@@ -84,8 +100,18 @@ struct BlockSource {
   LinearSource qkv;   ///< [3D, D]: q, k, v
   LinearSource proj;  ///< [D, D]
   NormSource norm2;
-  LinearSource fc1;  ///< [M, D]
-  LinearSource fc2;  ///< [D, M]
+  LinearSource fc1;                          ///< [M, D]; SwiGLU: [2M, D]
+  LinearSource fc2;                          ///< [D, M]
+  std::optional<TensorView> scale1, scale2;  ///< [D] LayerScale on what attention and MLP add (Touvron et al. 2021)
+};
+
+/// SigLIP's pooling: a learned query attends to the tokens, then x + mlp(norm(x)).
+struct AttentionPoolSource {
+  TensorView probe;                 ///< [D]
+  TensorView qkv_weight, qkv_bias;  ///< [3D, D], [3D]: torch.nn.MultiheadAttention's in_proj
+  LinearSource proj;                ///< [D, D]
+  NormSource norm;
+  LinearSource fc1, fc2;  ///< [M, D], [D, M]
 };
 
 /// All tensors of a network, shapes checked against the configuration.
@@ -94,12 +120,16 @@ struct NetworkSource {
   TensorView patch_weight;               ///< [D, C, patch_height, patch_width], a convolution's
   std::optional<TensorView> patch_bias;  ///< [D]
   std::optional<TensorView> cls, dist;   ///< D elements each
-  TensorView positions;                  ///< [T or N, D] (leading 1s allowed)
+  std::optional<TensorView> registers;   ///< [registers, D]
+  std::optional<TensorView> positions;   ///< [T or N of the table, D] (leading 1s allowed)
+  std::optional<NormSource> pre_norm;    ///< on every token, before the first block (CLIP)
   std::vector<BlockSource> blocks;       ///< num_layers
   std::optional<NormSource> norm;        ///< on every token, after the last block
   std::optional<NormSource> pool_norm;   ///< on the pooled vector (timm's fc_norm)
   std::optional<LinearSource> pooler;    ///< [D, D], tanh: transformers' pooler
-  std::optional<LinearSource> head;      ///< [num_labels, D]
+  std::optional<AttentionPoolSource> attention_pool;
+  std::optional<LinearSource> projection;  ///< [projection_dim, D] on the pooled vector
+  std::optional<LinearSource> head;        ///< [num_labels, D]; [num_labels, 2D] with Pool::cls_and_mean
   std::optional<LinearSource>
       head_dist;  ///< [num_labels, D] on the distillation token; logits are averaged with head's
 

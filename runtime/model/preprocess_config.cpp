@@ -87,15 +87,24 @@ constexpr std::array<double, 3> half = {0.5, 0.5, 0.5};
 constexpr std::array<double, 3> clip_mean = {0.48145466, 0.4578275, 0.40821073};
 constexpr std::array<double, 3> clip_std = {0.26862954, 0.26130258, 0.27577711};
 
+constexpr std::array<double, 3> imagenet_mean = {0.485, 0.456, 0.406};
+constexpr std::array<double, 3> imagenet_std = {0.229, 0.224, 0.225};
+
 constexpr Defaults processors[] = {
     {"ViT", {224, 224, false}, 0, Resampling::bilinear, false, half, half},
     {"DeiT", {256, 256, false}, 224, Resampling::bicubic, false, half, half},
     {"CLIP", {224, 224, true}, 224, Resampling::bicubic, true, clip_mean, clip_std},
+    {"DINOv3ViT", {224, 224, false}, 0, Resampling::bilinear, false, imagenet_mean, imagenet_std},
+    {"Siglip", {224, 224, false}, 0, Resampling::bicubic, false, half, half},
     {"Bit", {224, 224, true}, 224, Resampling::bicubic, true, clip_mean, clip_std},
 };
 
 const Defaults& processor_defaults(const Fields& fields, const VitConfig& config) {
-  const Defaults& of_family = processors[config.family == "deit" ? 1 : 0];
+  const Defaults& of_family = processors[config.family == "deit"               ? 1
+                                         : config.family.starts_with("clip")   ? 2
+                                         : config.family.starts_with("siglip") ? 4
+                                         : config.family == "dinov3_vit"       ? 3
+                                                                               : 0];
   const char* key = fields.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
   if (!fields.has(key)) return of_family;
   std::string type = fields.text(key);
@@ -103,7 +112,8 @@ const Defaults& processor_defaults(const Fields& fields, const VitConfig& config
     for (auto suffix : {"ImageProcessor", "ImageProcessorFast", "ImageProcessorPil", "FeatureExtractor"})
       if (type == processor.name + std::string(suffix)) return processor;
   fields.fail(key,
-              "ViT, DeiT, CLIP or Bit followed by ImageProcessor (others prepare pictures in ways that are not run)",
+              "ViT, DeiT, CLIP, DINOv3ViT, Siglip or Bit followed by ImageProcessor (others prepare pictures in ways "
+              "that are not run)",
               ErrorCode::unsupported);
   return of_family;
 }
@@ -141,7 +151,7 @@ void check_keys(const Fields& fields) {
 }
 
 /// The pictures must leave with exactly the network's size.
-void check_final_size(const PreprocessConfig& out, const VitConfig& config, const Fields& fields) {
+void check_final_size(const PreprocessConfig& out, VitConfig& config, const Fields& fields) {
   if (fields.errors().failed()) return;
   auto text = [](int height, int width) { return std::to_string(height) + " × " + std::to_string(width); };
   const char* key = out.center_crop ? "crop_size" : "size";
@@ -154,6 +164,11 @@ void check_final_size(const PreprocessConfig& out, const VitConfig& config, cons
                        ErrorCode::unsupported);
   if (out.resize == PreprocessConfig::Resize::none && !out.center_crop)
     return;  // only that size is accepted at run time
+  if (config.resizes_itself) {
+    config.image_height = height;
+    config.image_width = width;
+    return;
+  }
   if (height != config.image_height || width != config.image_width)
     fields.fail_file(fields.name(key) + ": found " + text(height, width) + ", expected " +
                      text(config.image_height, config.image_width) + ", the network's image size");
@@ -161,7 +176,7 @@ void check_final_size(const PreprocessConfig& out, const VitConfig& config, cons
 
 }  // namespace
 
-PreprocessConfig huggingface_preprocess(const Fields& fields, const VitConfig& config) {
+PreprocessConfig huggingface_preprocess(const Fields& fields, VitConfig& config) {
   PreprocessConfig out;
   const Defaults& defaults = processor_defaults(fields, config);
   check_keys(fields);
@@ -191,6 +206,9 @@ PreprocessConfig huggingface_preprocess(const Fields& fields, const VitConfig& c
     out.std = per_channel(fields, "image_std", config.channels, smallest_std, largest_std, defaults.std);
   }
   check_final_size(out, config, fields);
+  // This processor resizes after the change to float, in torch: other pixels than a resize of bytes gives. So only
+  // pictures of the session's size are taken.
+  if (&defaults == &processors[3]) out.resize = PreprocessConfig::Resize::none;
   return out;
 }
 

@@ -74,6 +74,8 @@ VitConfig config_of(const Architecture& architecture) {
   vit.image_height = vit.image_width = architecture.image;
   vit.channels = 3;
   vit.patch_height = vit.patch_width = architecture.patch;
+  vit.table_rows = vit.table_columns = architecture.image / architecture.patch;
+  vit.positions = PositionRule::bicubic_antialias;
   vit.embed_dim = architecture.embed_dim;
   vit.num_layers = architecture.num_layers;
   vit.num_heads = architecture.num_heads;
@@ -110,7 +112,7 @@ Result<NetworkSource> random_network(std::string_view name) try {
   filler.add(out.patch_bias.emplace(), "patch_embed.proj.bias", {d}, 0.02);
   if (vit.has_cls) filler.add(out.cls.emplace(), "cls_token", {1, 1, d}, 0.02);
   if (vit.has_dist) filler.add(out.dist.emplace(), "dist_token", {1, 1, d}, 0.02);
-  filler.add(out.positions, "pos_embed", {1, vit.num_tokens(), d}, 0.02);
+  filler.add(out.positions.emplace(), "pos_embed", {1, vit.num_tokens(), d}, 0.02);
   out.blocks.resize(static_cast<std::size_t>(vit.num_layers));
   for (std::size_t i = 0; i < out.blocks.size(); ++i) {
     const std::string prefix = "blocks." + std::to_string(i) + ".";

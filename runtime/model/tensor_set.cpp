@@ -101,10 +101,15 @@ LinearSource TensorSet::linear(const std::string& prefix, int out, int in, bool 
   return linear;
 }
 
-void TensorSet::refuse_known_variants() const {
+void TensorSet::ignore_all(std::string_view prefix) {
+  for (const StoredTensor& tensor : files_.tensors())
+    if (std::string_view(tensor.name).starts_with(prefix)) taken_.insert(tensor.name);
+}
+
+void TensorSet::refuse_known_variants(std::string_view but) const {
   for (const StoredTensor& tensor : files_.tensors())
     for (const Variant& variant : variants)
-      if (has_part(tensor.name, variant.part))
+      if (variant.part != but && has_part(tensor.name, variant.part))
         return errors_.set(ErrorCode::unsupported, tensor.file + ": this network has " + in_quotes(tensor.name) + " (" +
                                                        std::string(variant.meaning) + "), which is not run");
 }

@@ -32,8 +32,11 @@ class TensorSet {
   /// Counts as taken if it is there: known to be without effect.
   void ignore(const std::string& name) { taken_.insert(name); }
 
-  /// Refuses tensors whose names tell of arithmetic that is not run (LayerScale, registers …), saying so.
-  void refuse_known_variants() const;
+  /// The same for all tensors whose names begin so.
+  void ignore_all(std::string_view prefix);
+
+  /// Refuses tensors whose names tell of arithmetic that this family does not run (LayerScale, registers …), saying so.
+  void refuse_known_variants(std::string_view but = "") const;
   /// Refuses the first tensor that was not taken: a network with more tensors is another network.
   void refuse_the_rest() const;
 

@@ -11,8 +11,6 @@ namespace vitrail::test {
 struct Platform {
   std::string name;
   Kernels kernels;
-  /// Float results are the reference's bits.
-  bool has_fma() const { return name != "sse4_2"; }
 };
 
 inline std::vector<Platform> platforms() {

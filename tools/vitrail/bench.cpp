@@ -15,6 +15,7 @@ namespace vitrail::cli {
 namespace {
 
 struct Options {
+  SizeOption size;
   std::string architecture = "vit_base_patch16_224", folder, dtype = "both", attention = "int8", trace;
   int threads = 1, batch = 1, runs = 0;
   double seconds = 3;
@@ -44,9 +45,12 @@ class Contender {
     auto session = model->session({.threads = options.threads,
                                    .max_batch = options.batch,
                                    .attention = dtype_from(options.attention),
+                                   .image_height = options.size.height,
+                                   .image_width = options.size.width,
                                    .profile = options.profile || !options.trace.empty()});
     if (!session) return session.error();
-    return Contender(model->info(), *std::move(session), options.batch);
+    const ModelInfo info = session->info();
+    return Contender(info, *std::move(session), options.batch);
   }
 
   Status run(bool counted) {
@@ -203,6 +207,7 @@ Status run(const Options& options) {
 void add_bench(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("bench", "Measure how fast a network runs here");
+  options->size.add_to(*command);
   CLI::Option* architecture =
       command->add_option("--arch", options->architecture, "timm architecture, with random weights")
           ->type_name("NAME")

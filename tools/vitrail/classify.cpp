@@ -14,6 +14,7 @@ namespace {
 
 struct Options {
   ModelOptions model;
+  SizeOption size;
   PictureOptions pictures;
   int k = 5;
   bool json = false;
@@ -133,7 +134,10 @@ Result<bool> run(const Options& options) {
   auto labels = options.labels_file.empty() ? Result<std::vector<std::string>>(info.labels)
                                             : read_labels(options.labels_file, info.num_labels);
   if (!labels) return labels.error();
-  auto session = model->session({.threads = options.model.threads, .attention = dtype_from(options.model.attention)});
+  auto session = model->session({.threads = options.model.threads,
+                                 .attention = dtype_from(options.model.attention),
+                                 .image_height = options.size.height,
+                                 .image_width = options.size.width});
   if (!session) return session.error();
 
   Classifier classifier(options, *std::move(labels), pictures->size() == 1);
@@ -148,6 +152,7 @@ void add_classify(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("classify", "Tell what pictures show");
   options->model.add_to(*command);
+  options->size.add_to(*command);
   options->pictures.add_to(*command);
   command->add_option("-k,--top", options->k, "Answers per picture")
       ->check(CLI::Range(1, 1'000'000))

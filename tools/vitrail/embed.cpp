@@ -11,6 +11,7 @@ namespace {
 
 struct Options {
   ModelOptions model;
+  SizeOption size;
   PictureOptions pictures;
   std::string what = "cls", file;
   bool json = false;
@@ -18,6 +19,8 @@ struct Options {
 
 std::span<const float> pick(const Output& output, std::string_view what) {
   if (what == "pooled") return output.pooled;
+  if (what == "image_embeds") return output.image_embeds;
+  if (what == "registers") return output.registers;
   if (what == "tokens") return output.tokens;
   if (what == "patch_embed") return output.patch_embed;
   return output.cls;
@@ -31,15 +34,14 @@ Result<bool> run(const Options& options) {
   if (!model) return model.error();
   auto session = model->session({.threads = options.model.threads,
                                  .attention = dtype_from(options.model.attention),
+                                 .image_height = options.size.height,
+                                 .image_width = options.size.width,
                                  .keep_patch_embed = options.what == "patch_embed"});
   if (!session) return session.error();
 
-  // Of one picture: [D], [T, D] or [N, D].
   const ModelInfo& info = model->info();
-  std::vector<std::size_t> shape;
-  if (options.what == "tokens") shape.push_back(static_cast<std::size_t>(info.num_tokens));
-  if (options.what == "patch_embed") shape.push_back(static_cast<std::size_t>(info.num_patches));
-  shape.push_back(static_cast<std::size_t>(info.embed_dim));
+  const auto width = static_cast<std::size_t>(options.what == "image_embeds" ? info.projection_dim : info.embed_dim);
+  std::vector<std::size_t> shape;  // of one picture: [width] or [rows, width]
 
   std::vector<float> vectors;
   std::size_t count = 0;
@@ -47,6 +49,8 @@ Result<bool> run(const Options& options) {
       for_each_picture(*pictures, options.pictures, *session, options.json, [&](const Seen& seen) -> Status {
         const std::span<const float> values = pick(seen.output, options.what);
         if (values.empty()) return Error{ErrorCode::unsupported, "the network has no " + options.what + " output"};
+        const bool one_row = options.what == "cls" || options.what == "pooled" || options.what == "image_embeds";
+        shape = one_row ? std::vector{width} : std::vector{values.size() / width, width};
         vectors.insert(vectors.end(), values.begin(), values.end());
         if (options.json) {
           print_json({{"image", seen.path},
@@ -78,11 +82,14 @@ void add_embed(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("embed", "Turn pictures into vectors");
   options->model.add_to(*command);
+  options->size.add_to(*command);
   options->pictures.add_to(*command);
   command
-      ->add_option("--output", options->what,
-                   "cls [D], pooled [D], tokens [T, D] (after the last norm) or patch_embed [N, D] (before positions)")
-      ->check(CLI::IsMember({"cls", "pooled", "tokens", "patch_embed"}))
+      ->add_option(
+          "--output", options->what,
+          "cls [D], pooled [D], image_embeds [projection], tokens [T, D] (after the last norm), registers [R, D] or "
+          "patch_embed [N, D] (before positions)")
+      ->check(CLI::IsMember({"cls", "pooled", "image_embeds", "tokens", "registers", "patch_embed"}))
       ->type_name("WHAT")
       ->capture_default_str();
   command->add_option("-o", options->file, "Array to write, f32 [pictures, ...]")->required()->type_name("F.npy");

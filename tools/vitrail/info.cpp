@@ -48,6 +48,8 @@ nlohmann::ordered_json model_json(const std::string& folder, const ModelInfo& m)
           {"patch", {m.patch_height, m.patch_width}},
           {"num_patches", m.num_patches},
           {"num_tokens", m.num_tokens},
+          {"num_registers", m.num_registers},
+          {"projection_dim", m.projection_dim},
           {"embed_dim", m.embed_dim},
           {"num_layers", m.num_layers},
           {"num_heads", m.num_heads},
@@ -80,9 +82,11 @@ void print_model(const std::string& folder, const ModelInfo& m) {
   table.add({"picture", number(m.image_height) + " × " + number(m.image_width) + " × " + number(m.channels)});
   table.add({"preprocess", preprocess_text(m.preprocess)});
   table.add({"patches", number(m.num_patches) + " of " + number(m.patch_height) + " × " + number(m.patch_width) + ", " +
-                            number(m.num_tokens) + " tokens"});
+                            number(m.num_tokens) + " tokens" +
+                            (m.num_registers > 0 ? ", " + number(m.num_registers) + " of them registers" : "")});
   table.add({"network", number(m.num_layers) + " layers, " + number(m.num_heads) + " heads, width " +
                             number(m.embed_dim) + ", MLP " + number(m.mlp_dim)});
+  if (m.projection_dim > 0) table.add({"projection", "image_embeds of " + number(m.projection_dim)});
   table.add(
       {"labels", m.num_labels == 0 ? "none" : number(m.num_labels) + (m.labels.empty() ? ", without names" : "")});
   table.add({"parameters", grouped(m.parameters)});

@@ -49,6 +49,20 @@ void PictureOptions::add_to(CLI::App& command) {
   command.add_flag("--no-exif", no_exif, "Do not turn pictures as their EXIF orientation says");
 }
 
+void SizeOption::add_to(CLI::App& command) {
+  const auto read = [this](const std::vector<std::string>& texts) {
+    const std::string& text = texts.at(0);
+    const auto number = [](const char* from, const char* to, int& value) {
+      const auto [end, error] = std::from_chars(from, to, value);
+      return error == std::errc() && end == to && value >= 1;
+    };
+    const char *begin = text.data(), *end = begin + text.size(), *x = std::find(begin, end, 'x');
+    return x != end && number(begin, x, height) && number(x + 1, end, width);
+  };
+  command.add_option("--size", read, "Height and width of the pictures the network sees, multiples of its patch size")
+      ->type_name("HxW");
+}
+
 void ModelOptions::add_to(CLI::App& command) {
   command.add_option("-m,--model", folder, "Folder with config.json and model.safetensors (Hugging Face or timm)")
       ->required()

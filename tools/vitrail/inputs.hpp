@@ -13,6 +13,12 @@
 
 namespace vitrail::cli {
 
+/// --size HxW: what a session is made for; 0 × 0 is the network's own size.
+struct SizeOption {
+  int height = 0, width = 0;
+  void add_to(CLI::App& command);
+};
+
 /// -i and --no-exif.
 struct PictureOptions {
   std::vector<std::string> inputs;
