@@ -187,8 +187,8 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
   const int block = tile_rows(rows.count, kernels_.gemm_row_unit);
   const int row_blocks = ceil_div(rows.count, block);
   const int column_blocks = ceil_div(linear.out, tile_columns);
-  const auto in = static_cast<std::uint64_t>(rows.k), out_count = static_cast<std::uint64_t>(linear.out),
-             count = static_cast<std::uint64_t>(rows.count), element = linear.s8.data ? 1 : sizeof(float);
+  const std::uint64_t in = static_cast<std::uint64_t>(rows.k), out_count = static_cast<std::uint64_t>(linear.out),
+                      count = static_cast<std::uint64_t>(rows.count), element = linear.s8.data ? 1 : sizeof(float);
   const Profile::Timed timed(profile_, name, linear.s8.data ? gemm_name() : kernels_.simd_name, count * in * out_count,
                              (count + out_count) * in * element + count * out_count * sizeof(float));
   // Tasks that follow each other share their columns: a panel of weights is read once while it is in the cache.
