@@ -6,11 +6,10 @@
 // because
 //   * integer sums are exact, in any order;
 //   * a float product sum is one chain of fma in increasing k, one chain per output element;
-//   * a float reduction over a row (a "row sum") adds element k to accumulator k mod 64 in increasing k, where elements
-//   missing at the
-//     end count as +0, then folds the accumulators i += i+32, i += i+16, … i += i+1;
-//   * multiply-adds are fused exactly where the contract says fma; division and sqrt are IEEE's; rounding is to nearest
-//   even.
+//   * a float reduction over a row (a "row sum") adds element k to accumulator k mod 64 in increasing k, where missing
+//     elements at the end count as +0, then folds the accumulators i += i+32, i += i+16, … i += i+1;
+//   * multiply-adds are fused exactly where the contract says fma; division and sqrt are IEEE's; rounding is to the
+//     nearest even.
 // So any vector width gives one answer.
 //
 // Words: `ld…` is the distance between rows in elements, `…_bytes` in bytes. Rows of u8 activations start at multiples

@@ -7,6 +7,7 @@
 
 #include "platforms/arm/arm.hpp"
 #include "platforms/registers.hpp"
+#include "platforms/tile.hpp"
 
 namespace vitrail::arm {
 namespace {
@@ -83,15 +84,6 @@ void multiply(const std::uint8_t* a, const std::int8_t* b, int k, bool first, st
   });
 }
 
-template <int M>
-void multiply_rest(int rows, const std::uint8_t* a, const std::int8_t* b, int k, bool first, std::int32_t* acc,
-                   std::size_t ldacc) {
-  if constexpr (M > 0) {
-    if (rows == M) return multiply<M>(a, b, k, first, acc, ldacc);
-    multiply_rest<M - 1>(rows, a, b, k, first, acc, ldacc);
-  }
-}
-
 void gemm_u8s8(const GemmU8S8Tile& t) {
   auto* a = static_cast<std::uint8_t*>(t.scratch);
   auto* b = reinterpret_cast<std::int8_t*>(a + scratch_rows * k_block);
@@ -101,14 +93,9 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
       relay_rows(t.a + m * t.lda_bytes + k0, t.lda_bytes, t.rows - m < row_block ? t.rows - m : row_block, k,
                  a + m * k);
     for (int n = 0; n < t.panels * PackedS8::panel; n += strip) {
-      const int panel = n / PackedS8::panel * PackedS8::panel;
-      relay_columns(t.b + static_cast<std::size_t>(panel) * t.k_padded +
-                        static_cast<std::size_t>(k0) * PackedS8::panel + (n - panel) * 4,
-                    k, b);
-      int m = 0;
-      for (; m + row_block <= t.rows; m += row_block)
-        multiply<row_block>(a + m * k, b, k, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
-      multiply_rest<row_block - 1>(t.rows - m, a + m * k, b, k, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
+      relay_columns(column_of(t, n, k0), k, b);
+      in_row_blocks<row_block>(
+          t.rows, [&](auto M, int m) { multiply<M>(a + m * k, b, k, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc); });
     }
   }
 }

@@ -7,6 +7,7 @@
 
 #include "platforms/arm/arm.hpp"
 #include "platforms/registers.hpp"
+#include "platforms/tile.hpp"
 
 namespace vitrail::arm {
 namespace {
@@ -101,15 +102,6 @@ void multiply(const std::int8_t* a, const std::int8_t* b, int k, int32x4_t base,
   });
 }
 
-template <int M>
-void multiply_rest(int rows, const std::int8_t* a, const std::int8_t* b, int k, int32x4_t base, bool first,
-                   std::int32_t* acc, std::size_t ldacc) {
-  if constexpr (M > 0) {
-    if (rows == M) return multiply<M>(a, b, k, base, first, acc, ldacc);
-    multiply_rest<M - 1>(rows, a, b, k, base, first, acc, ldacc);
-  }
-}
-
 void gemm_u8s8(const GemmU8S8Tile& t) {
   auto* a = static_cast<std::int8_t*>(t.scratch);
   auto* b = a + scratch_rows * k_block;
@@ -119,19 +111,14 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
       relay_rows(t.a + m * t.lda_bytes + k0, t.lda_bytes, t.rows - m < row_block ? t.rows - m : row_block, k,
                  a + m * k);
     for (int n = 0; n < t.panels * PackedS8::panel; n += strip) {
-      const int panel = n / PackedS8::panel * PackedS8::panel;
-      const std::int8_t* from = t.b + static_cast<std::size_t>(panel) * t.k_padded +
-                                static_cast<std::size_t>(k0) * PackedS8::panel + (n - panel) * 4;
       int32x4_t base[strip / columns];
-      for (int j = 0; j < strip / columns; ++j) base[j] = relay_columns(from + j * columns * 4, k, b + j * columns * k);
-      for (int m = 0; m < t.rows; m += row_block)
-        for (int j = 0; j < strip / columns; ++j) {
-          std::int32_t* acc = t.acc + m * t.ldacc + n + j * columns;
-          if (t.rows - m >= row_block)
-            multiply<row_block>(a + m * k, b + j * columns * k, k, base[j], k0 == 0, acc, t.ldacc);
-          else
-            multiply_rest<row_block - 1>(t.rows - m, a + m * k, b + j * columns * k, k, base[j], k0 == 0, acc, t.ldacc);
-        }
+      for (int j = 0; j < strip / columns; ++j)
+        base[j] = relay_columns(column_of(t, n + j * columns, k0), k, b + j * columns * k);
+      in_row_blocks<row_block>(t.rows, [&](auto M, int m) {
+        for (int j = 0; j < strip / columns; ++j)
+          multiply<M>(a + m * k, b + j * columns * k, k, base[j], k0 == 0, t.acc + m * t.ldacc + n + j * columns,
+                      t.ldacc);
+      });
     }
   }
 }

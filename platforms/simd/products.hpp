@@ -3,6 +3,7 @@
 
 #include "platforms/registers.hpp"
 #include "platforms/simd/math.hpp"
+#include "platforms/tile.hpp"
 
 namespace vitrail::simd {
 
@@ -22,24 +23,13 @@ VITRAIL_INLINE void gemm_f32_block(const float* a, std::size_t lda, const float*
   unroll<M>([&](auto m) __attribute__((always_inline)) { acc[m].store(c + m * ldc); });
 }
 
-/// The last rows, fewer than a full block.
-template <class A, int M>
-VITRAIL_INLINE void gemm_f32_rest(const float* a, std::size_t lda, int rows, const float* b, int k, float* c,
-                                  std::size_t ldc) {
-  if constexpr (M > 0) {
-    if (rows == M) return gemm_f32_block<A, M>(a, lda, b, k, c, ldc);
-    gemm_f32_rest<A, M - 1>(a, lda, rows, b, k, c, ldc);
-  }
-}
-
 /// @tparam M  rows per block: as many as the registers hold accumulators for
 template <class A, int M>
 void gemm_f32(const float* a, std::size_t lda, int rows, const float* b, int k, int panels, float* c, std::size_t ldc) {
-  for (int p = 0; p < panels; ++p, b += static_cast<std::size_t>(k) * PackedF32::panel, c += PackedF32::panel) {
-    int m = 0;
-    for (; m + M <= rows; m += M) gemm_f32_block<A, M>(a + m * lda, lda, b, k, c + m * ldc, ldc);
-    gemm_f32_rest<A, M - 1>(a + m * lda, lda, rows - m, b, k, c + m * ldc, ldc);
-  }
+  for (int p = 0; p < panels; ++p, b += static_cast<std::size_t>(k) * PackedF32::panel, c += PackedF32::panel)
+    in_row_blocks<M>(
+        rows, [&](auto R, int m)
+                  __attribute__((always_inline)) { gemm_f32_block<A, R>(a + m * lda, lda, b, k, c + m * ldc, ldc); });
 }
 
 template <class A, int M>

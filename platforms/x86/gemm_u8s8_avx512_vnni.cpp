@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include "platforms/registers.hpp"
+#include "platforms/tile.hpp"
 #include "platforms/x86/x86.hpp"
 
 namespace vitrail::x86 {
@@ -36,15 +37,6 @@ void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b
   });
 }
 
-template <int M>
-void multiply_rest(int rows, const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k,
-                   std::int32_t* acc, std::size_t ldacc) {
-  if constexpr (M > 0) {
-    if (rows == M) return multiply<M>(a, lda_bytes, b, k, acc, ldacc);
-    multiply_rest<M - 1>(rows, a, lda_bytes, b, k, acc, ldacc);
-  }
-}
-
 std::uint64_t peak_u8s8(int rounds) {
   constexpr int sums = 24;
   const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(5);
@@ -59,15 +51,10 @@ std::uint64_t peak_u8s8(int rounds) {
 }
 
 void gemm_u8s8(const GemmU8S8Tile& t) {
-  for (int p = 0; p < t.panels; ++p) {
-    const std::int8_t* b = t.b + static_cast<std::size_t>(p) * PackedS8::panel * t.k_padded;
-    std::int32_t* acc = t.acc + p * PackedS8::panel;
-    int m = 0;
-    for (; m + row_block <= t.rows; m += row_block)
-      multiply<row_block>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k_padded, acc + m * t.ldacc, t.ldacc);
-    multiply_rest<row_block - 1>(t.rows - m, t.a + m * t.lda_bytes, t.lda_bytes, b, t.k_padded, acc + m * t.ldacc,
-                                 t.ldacc);
-  }
+  for (int n = 0; n < t.panels * PackedS8::panel; n += PackedS8::panel)
+    in_row_blocks<row_block>(t.rows, [&](auto M, int m) {
+      multiply<M>(t.a + m * t.lda_bytes, t.lda_bytes, column_of(t, n, 0), t.k_padded, t.acc + m * t.ldacc + n, t.ldacc);
+    });
 }
 
 }  // namespace

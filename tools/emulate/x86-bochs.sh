@@ -51,7 +51,7 @@ install() {
   [[ $mirror ]] || mirror=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' |
     awk '$2 == "Debian" && !m { m = $1 } END { print m }')
   [[ $mirror ]] || die "no Debian mirror among apt's sources: set VITRAIL_DEBIAN_MIRROR"
-  mkdir -p "$cache"; b=$(mktemp -d "$cache/build.XXXXXX") # not local, for the trap
+  mkdir -p "$cache"; b=$(mktemp -d -p "$cache") # not local, for the trap
   trap 'rm -rf "$b"' EXIT; cd "$b"
   mkdir -p lists/partial cache/archives/partial
   for c in deb deb-src; do

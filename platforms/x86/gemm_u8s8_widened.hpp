@@ -1,0 +1,98 @@
+// int8 GEMM tile for x86 without VNNI, written once for all register widths. Exact: bytes are widened to 16 bits and
+// multiplied with pmaddwd, because pmaddubsw would saturate (2 · 255 · 127 > 32767).
+#pragma once
+
+#include "platforms/registers.hpp"
+#include "platforms/tile.hpp"
+
+namespace vitrail::x86 {
+
+/// @tparam S  an instruction set, a type local to its file so that nothing compiled for it is shared: V, a register of
+///            `columns` 32-bit lanes; row_block, rows whose 2 · row_block sums stay in registers; zero, load, store,
+///            widen (u8 or s8 to 16 bits), broadcast (four 16-bit values), multiply, add (to a sum, where it is), and
+///            fold (adds neighbouring lanes of two registers)
+template <class S>
+struct Widened {
+  using V = typename S::V;
+  static constexpr int columns = sizeof(V) / 4;  ///< that are multiplied together: two registers per four k
+  static constexpr int lanes = sizeof(V) / 2;    ///< 16-bit values of a register
+
+  // A block of k is widened once into scratch and used by every row and column of the tile; its sums stay exact in any
+  // order.
+  static constexpr int k_block = 512;
+  static constexpr int scratch_rows = Kernels::max_tile_rows;
+  static_assert((scratch_rows + columns) * k_block * 2 <= Kernels::gemm_scratch_bytes);
+
+  /// 16 bits per element, so that pmaddwd multiplies pairs of k.
+  static void widen_rows(const std::uint8_t* a, std::size_t lda_bytes, int rows, int k, std::int16_t* dst) {
+    for (int m = 0; m < rows; ++m)
+      for (int i = 0; i < k; i += lanes) S::store(dst + m * k_block + i, S::widen(a + m * lda_bytes + i));
+  }
+
+  /// The columns of a strip: [k/4][columns][4] as two registers per group of four k.
+  static void widen_strip(const std::int8_t* b, int k, std::int16_t* dst) {
+    for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4, dst += 2 * lanes) {
+      S::store(dst, S::widen(b));
+      S::store(dst + lanes, S::widen(b + lanes));
+    }
+  }
+
+  /// M rows × a strip over one block of k. Each lane holds half of a column's sum (two of every four k).
+  template <int M>
+  static void multiply(const std::int16_t* a, const std::int16_t* b, int k, bool first, std::int32_t* acc,
+                       std::size_t ldacc) {
+    V sum[M][2];
+    unroll<M>([&](auto m) __attribute__((always_inline)) { sum[m][0] = sum[m][1] = S::zero(); });
+    for (int i = 0; i < k; i += 4, b += 2 * lanes) {
+      const V b0 = S::load(b), b1 = S::load(b + lanes);
+      unroll<M>([&](auto m) __attribute__((always_inline)) {
+        const V four = S::broadcast(a + m * k_block + i);
+        S::add(sum[m][0], S::multiply(four, b0));
+        S::add(sum[m][1], S::multiply(four, b1));
+      });
+    }
+    unroll<M>([&](auto m) __attribute__((always_inline)) {
+      V y = S::fold(sum[m][0], sum[m][1]);
+      if (!first) S::add(y, S::load(acc + m * ldacc));
+      S::store(acc + m * ldacc, y);
+    });
+  }
+
+  static void gemm_u8s8(const GemmU8S8Tile& t) {
+    auto* a = static_cast<std::int16_t*>(t.scratch);
+    auto* b = a + scratch_rows * k_block;
+    for (int k0 = 0; k0 < t.k_padded; k0 += k_block) {
+      const int k = t.k_padded - k0 < k_block ? t.k_padded - k0 : k_block;
+      widen_rows(t.a + k0, t.lda_bytes, t.rows, k, a);
+      for (int n = 0; n < t.panels * PackedS8::panel; n += columns) {
+        widen_strip(column_of(t, n, k0), k, b);
+        in_row_blocks<S::row_block>(t.rows, [&](auto M, int m) {
+          multiply<M>(a + m * k_block, b, k, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
+        });
+      }
+    }
+  }
+
+  static std::uint64_t peak_u8s8(int rounds) {
+    constexpr int sums = 2 * S::row_block;
+    const std::int16_t threes[4] = {3, 3, 3, 3};
+    V sum[sums], a = S::broadcast(threes);
+    const V b = a;
+    unroll<sums>([&](auto i) __attribute__((always_inline)) { sum[i] = S::zero(); });
+    for (int r = 0; r < rounds; ++r)
+      unroll<sums>([&](auto i) __attribute__((always_inline)) {
+        VITRAIL_IN_REGISTER(a);  // or the product would be computed once
+        S::add(sum[i], S::multiply(a, b));
+      });
+    return static_cast<std::uint64_t>(rounds) * sums * lanes;
+  }
+
+  static void install(Kernels& k, const char* name) {
+    k.gemm_u8s8 = gemm_u8s8;
+    k.peak_u8s8 = peak_u8s8;
+    k.gemm_row_unit = S::row_block;
+    k.gemm_name = name;
+  }
+};
+
+}  // namespace vitrail::x86
