@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The size of a program that classifies frames from memory (examples/camera), stripped, with the static library of all
-# CPU classes and without oneDNN: for this architecture and, where its cross compiler is installed, for 64-bit Arm.
+# The size of a program that classifies frames from memory (examples/camera), stripped, with all CPU classes and
+# the C++ library inside and without oneDNN: for this architecture and, where its cross compiler is installed, for 64-bit Arm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,8 @@ size() {
   local name=$1 build=$2
   shift 2
   cmake -S . -B "$build" "$@" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DVITRAIL_ONEDNN=OFF \
-    -DVITRAIL_BENCH=OFF -DVITRAIL_TESTS=OFF -DVITRAIL_INSTALL=OFF >/dev/null
+    -DVITRAIL_BENCH=OFF -DVITRAIL_TESTS=OFF -DVITRAIL_TOOLS=OFF \
+    -DCMAKE_EXE_LINKER_FLAGS="-static-libstdc++ -static-libgcc -Wl,--gc-sections" >/dev/null
   cmake --build "$build" --target camera >/dev/null
   local strip
   strip=$(sed -n 's/^CMAKE_STRIP:FILEPATH=//p' "$build/CMakeCache.txt")
