@@ -1,6 +1,7 @@
 // Which kernels this CPU gets: the reference, then its architecture's staircase, then oneDNN where it is exact.
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <vector>
 
 #include "platforms/reference/reference.hpp"
@@ -124,6 +125,14 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   s.report +=
       s.provider ? "int8 product, first choice: " + s.provider->name() + "\n" : "  oneDNN: not used, " + why + "\n";
   return s;
+}
+
+Result<Selection> select_kernels(int threads) {
+  const auto value = [](const char* name) {
+    const char* text = std::getenv(name);
+    return std::string_view(text ? text : "");
+  };
+  return select_kernels(value("VITRAIL_CPU"), value("VITRAIL_ONEDNN") != "0", threads);
 }
 
 void spin_pause() noexcept {

@@ -39,6 +39,7 @@ struct RowQuant {
 struct LayoutS8 {
   int columns = 64;  ///< divides 64
   int group = 4;     ///< consecutive k of one column: 4, 8 or 16. {64, 4} is oneDNN's BA16a64b4a: no second copy exists
+  bool operator==(const LayoutS8&) const = default;
   /// The byte of element (n, k).
   std::size_t at(int n, int k, int k_padded) const {
     return static_cast<std::size_t>(n / columns * columns) * static_cast<std::size_t>(k_padded) +
@@ -209,5 +210,8 @@ struct Selection {
 /// @param onednn     false (VITRAIL_ONEDNN=0): oneDNN is left out
 /// @param threads    that will call the provider at the same time
 Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, int threads);
+
+/// The same with both limits as the environment has them.
+Result<Selection> select_kernels(int threads);
 
 }  // namespace vitrail

@@ -24,11 +24,6 @@ Error out_of_range(const char* name, int found, const char* expected) {
           std::string("SessionOptions::") + name + ": found " + std::to_string(found) + ", expected " + expected};
 }
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
-
 std::string name_of(DType dtype) { return dtype == DType::int8 ? "int8" : "f32"; }
 
 std::string size_text(int height, int width) { return std::to_string(height) + " × " + std::to_string(width); }
@@ -153,8 +148,13 @@ Result<Session> Model::session(const SessionOptions& options) const try {
     return out_of_range(options.executor ? "executor->threads()" : "threads", threads, "1 … 256");
   if (options.max_batch < 1 || options.max_batch > 1024)
     return out_of_range("max_batch", options.max_batch, "1 … 1024");
-  auto selection = select_kernels(environment("VITRAIL_CPU"), environment("VITRAIL_ONEDNN") != "0", threads);
+  auto selection = select_kernels(threads);
   if (!selection) return selection.error();
+  if (selection->kernels.layout_s8 != impl_->weights.layout)
+    return Error{ErrorCode::invalid_argument,
+                 std::string("VITRAIL_CPU: found a limit to '") + selection->kernels.gemm_name +
+                     "', expected the one under which the model was loaded: its weights lie as '" +
+                     impl_->weights.gemm_name + "' reads them"};
   auto plan = make_plan(impl_->weights, options.image_height, options.image_width);
   if (!plan) return plan.error();
   return Session(std::make_unique<Session::Impl>(*this, std::move(*plan), std::move(*selection), options));

@@ -307,8 +307,10 @@ Result<Weights> pack_weights(const NetworkSource& source, const LoadOptions& opt
   Weights weights;
   weights.config = source.config;
   weights.dtype = options.dtype;
-  const auto selection = select_kernels({}, false, 1);  // the best of this CPU; all give the same bits
+  const auto selection = select_kernels(1);
   if (!selection) return selection.error();
+  weights.layout = selection->kernels.layout_s8;
+  weights.gemm_name = selection->kernels.gemm_name;
   if (auto status = Packer(source, options, selection->kernels, weights).run(); !status) return status.error();
   return weights;
 }

@@ -48,6 +48,8 @@ struct AttentionPool {
 struct Weights {
   VitConfig config;
   DType dtype = DType::int8;
+  LayoutS8 layout;             ///< of all PackedS8
+  const char* gemm_name = "";  ///< the class of int8 product it is the layout of
   Linear patch;  ///< P·P·C → D, HWC order. int8: on raw u8 pixels, with rescale, mean and std folded in
   const float* pixel_values =
       nullptr;  ///< f32 only: [channels, 256], (pixel·rescale − mean)/std; folding would cancel digits

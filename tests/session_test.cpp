@@ -64,22 +64,24 @@ const char* const small = "vit_tiny_patch16_64";  // T = 17
 
 TEST_CASE("logits are bit-identical on every class of CPU, with and without oneDNN, on any number of threads") {
   for (const auto& [dtype, attention] : arithmetics) {
-    const Model model = network(small, dtype);
     const Image image = noise(64, 64);
     std::vector<float> expected;
     {
       const Environment cpu("VITRAIL_CPU", "reference");
-      expected = logits(model, {image.view()}, {.attention = attention});
+      expected = logits(network(small, dtype), {image.view()}, {.attention = attention});
     }
     CHECK(expected.size() == 1000);
     for (const float x : expected) CHECK(std::isfinite(x));
-    for (const auto& platform : test::platforms())
+    for (const auto& platform : test::platforms()) {
+      CAPTURE(platform.name);
+      const Environment cpu("VITRAIL_CPU", platform.name);
+      const Model model = network(small, dtype);
       for (const int threads : {1, 2}) {
-        CAPTURE(platform.name);
         CAPTURE(threads);
-        const Environment cpu("VITRAIL_CPU", platform.name);
         CHECK(same(logits(model, {image.view()}, {.threads = threads, .attention = attention}), expected));
       }
+    }
+    const Model model = network(small, dtype);
     for (const char* onednn : {"0", "1"}) {  // the best class, nothing lowered
       const Environment use_onednn("VITRAIL_ONEDNN", onednn);
       CHECK(same(logits(model, {image.view()}, {.threads = 5, .attention = attention}), expected));
@@ -280,16 +282,38 @@ TEST_CASE("a profile lists every operation of a run, with all of its products") 
 }
 
 TEST_CASE("the peak is known where the kernels are not the reference's") {
-  const Model model = network(small, DType::int8);
   for (const auto& platform : test::platforms()) {
     const Environment cpu("VITRAIL_CPU", platform.name);
+    const Model model = network(small, DType::int8);
     CHECK((model.session({.threads = 2}).value().peak_gmacs_per_s() > 0) == (platform.kernels.peak_u8s8 != nullptr));
   }
 }
 
+TEST_CASE("a session reads weights in the layout they were packed in") {
+  const auto loaded_under = [](const std::string& name) {
+    const Environment cpu("VITRAIL_CPU", name);
+    return network(small, DType::int8);
+  };
+  const auto platforms = test::platforms();
+  for (const auto& load : platforms)
+    for (const auto& run : platforms) {
+      CAPTURE(load.name);
+      CAPTURE(run.name);
+      const Model model = loaded_under(load.name);
+      const Environment cpu("VITRAIL_CPU", run.name);
+      const auto session = model.session();
+      REQUIRE(static_cast<bool>(session) == (load.kernels.layout_s8 == run.kernels.layout_s8));
+      if (!session)
+        CHECK(session.error().message == "VITRAIL_CPU: found a limit to '" + run.name +
+                                             "', expected the one under which the model was loaded: its weights lie "
+                                             "as '" +
+                                             load.name + "' reads them");
+    }
+}
+
 TEST_CASE("describe() says which kernels run and why better ones do not") {
-  const Model model = network(small, DType::int8);
   const Environment cpu("VITRAIL_CPU", "reference");
+  const Model model = network(small, DType::int8);
   const std::string text = model.session().value().describe();
   CHECK(text.find("row kernels: reference") != std::string::npos);
   CHECK(text.find("int8 product: reference") != std::string::npos);
