@@ -76,8 +76,7 @@ void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
 }
 
 void Engine::attention(const float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
-                       std::size_t ld_keys, std::byte* heads, float* out, const RelativeBias* bias,
-                       float* maps) {
+                       std::size_t ld_keys, std::byte* heads, float* out, const RelativeBias* bias, float* maps) {
   const auto tokens = static_cast<std::uint64_t>(heads_.tokens), rows = static_cast<std::uint64_t>(count),
              width = static_cast<std::uint64_t>(heads_.count) * static_cast<std::uint64_t>(heads_.head_dim);
   const bool int8 = heads_.dtype == DType::int8;
@@ -132,7 +131,7 @@ void Engine::attend_int8(const Attended& a) {
       const std::uint8_t* p = s.p + static_cast<std::size_t>(m) * ldp;
       for (int t = 0; t < tokens; ++t) map[t] = static_cast<float>(p[t] - s.quant[m].zero_point) * s.quant[m].scale;
     }
-    multiply(s.p, ldp, values.matrix);   // acc [rows, head_dim]
+    multiply(s.p, ldp, values.matrix);  // acc [rows, head_dim]
     kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum}, {}, a.out + row * width + column,
                         width);
   });
@@ -163,7 +162,7 @@ void Engine::attend_f32(const Attended& a) {
     const auto row = static_cast<std::size_t>(first);
     const std::size_t column = static_cast<std::size_t>(task / blocks) * D;
     kernels_.gemm_f32(a.queries + row * a.ld_queries + column, a.ld_queries, rows, packed.keys, dim, token_panels,
-                      s.scores, ld_scores);                      // [rows, T]
+                      s.scores, ld_scores);  // [rows, T]
     for (int m = 0; a.bias && m < rows; ++m)
       a.bias->add(kernels_, task / blocks, first + m, s.scores + static_cast<std::size_t>(m) * ld_scores);
     kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);  // [rows, T]

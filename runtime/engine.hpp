@@ -124,8 +124,9 @@ class Engine {
     float* maps;
     /// Row `query` of a head's map.
     float* map_row(int head, int query, int tokens) const {
-      return maps + (static_cast<std::size_t>(head) * static_cast<std::size_t>(tokens) + static_cast<std::size_t>(query)) *
-                        static_cast<std::size_t>(tokens);
+      return maps +
+             (static_cast<std::size_t>(head) * static_cast<std::size_t>(tokens) + static_cast<std::size_t>(query)) *
+                 static_cast<std::size_t>(tokens);
     }
   };
   void attend_f32(const Attended& a);

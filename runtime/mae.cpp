@@ -38,10 +38,10 @@ void predict_patches(Engine& e, const Weights& w, const Plan& plan, State& s, co
   std::size_t seen = 1;
   for (int i = 0; i < patches; ++i)  // attention knows no order, so those that are seen stay in theirs
     if (!mask[i]) std::copy_n(s.x + static_cast<std::size_t>(1 + i) * D, D, s.x + seen++ * D);
-  const int tokens = static_cast<int>(seen);  // S
+  const int tokens = static_cast<int>(seen);                                                     // S
   for (const Block& block : w.blocks) transform(e, w.dtype, plan, block, s, 1, tokens, tokens);  // x [S, D]
   Rows a = rows_of(s, w.dtype, tokens, c.embed_dim, s.rows);
-  e.norm(s.x, *w.norm, c.layer_norm_eps, a);                                                  // a [S, D]
+  e.norm(s.x, *w.norm, c.layer_norm_eps, a);                                                // a [S, D]
   e.linear("decoder_embed", a, decoder.embed, Activation::none, nullptr, 0, s.tokens, DD);  // tokens [S, DD]
 
   const float *from = s.tokens + DD, *position = plan.decoder->positions;
@@ -68,8 +68,7 @@ void predicted_pixels(const Plan& plan, State& s, const Pixels& picture, const s
   patchify(grid, picture.data, picture.stride_bytes, s.pixel_patches);
   const auto predict = [&](std::size_t i) {
     std::uint8_t* pixels = s.pixel_patches + i * size;
-    const PatchScale scale =
-        c.decoder->norm_pix_loss ? patch_scale(p, c.channels, pixels, size) : PatchScale();
+    const PatchScale scale = c.decoder->norm_pix_loss ? patch_scale(p, c.channels, pixels, size) : PatchScale();
     for (std::size_t k = 0; k < size; ++k) {
       const auto channel = k % static_cast<std::size_t>(c.channels);
       const double value = s.predictions[i * size + k] * scale.deviation + scale.mean;

@@ -89,17 +89,18 @@ void set_size(PreprocessConfig& p, const VitConfig& own, int height, int width) 
 Status check_size(const VitConfig& c, int height, int width, const std::string& name) {
   for (const int length : {height, width})
     if (length < 0 || length > limits::image)
-      return bad_size(name, "found " + size_text(height, width) + " pixels, expected 1 … " + std::to_string(limits::image));
+      return bad_size(name,
+                      "found " + size_text(height, width) + " pixels, expected 1 … " + std::to_string(limits::image));
   if ((height == 0) != (width == 0))
     return bad_size(name, "found " + size_text(height, width) + ", expected both or neither");
   if (height % c.patch_height != 0 || width % c.patch_width != 0)
     return bad_size(name, "found " + size_text(height, width) + " pixels, expected multiples of the patch size " +
-                    size_text(c.patch_height, c.patch_width) + ": height " + nearest(height, c.patch_height) +
-                    ", width " + nearest(width, c.patch_width));
+                              size_text(c.patch_height, c.patch_width) + ": height " + nearest(height, c.patch_height) +
+                              ", width " + nearest(width, c.patch_width));
   const auto tokens = std::int64_t{height / c.patch_height} * (width / c.patch_width) + c.prefix_tokens();
   if (tokens > limits::tokens)
     return bad_size(name, "found " + size_text(height, width) + " pixels, which are " + std::to_string(tokens) +
-                    " tokens, expected at most " + std::to_string(limits::tokens));
+                              " tokens, expected at most " + std::to_string(limits::tokens));
   return {};
 }
 

@@ -11,7 +11,7 @@ namespace vitrail {
 
 /// What a block adds to its attention scores by where query and key are (BEiT: Bao et al. 2021), at one grid size.
 struct RelativeBias {
-  int rows = 0, columns = 0;     ///< of the grid of patches; token 0 is CLS
+  int rows = 0, columns = 0;  ///< of the grid of patches; token 0 is CLS
   const float* table = nullptr;  ///< [heads, (2·rows − 1)·(2·columns − 1) + 3]: by key minus query, y then x; CLS to
                                  ///< patches, patches to CLS, CLS to itself. Times √head_dim: softmax divides by it
 

@@ -128,7 +128,7 @@ struct Session::Impl {
   std::vector<int> layers, attention_layers;
   ModelInfo info;
   Engine engine;
-  std::vector<Plan> plans;  ///< the largest size's, and with any_size the last ones seen, the latest at the end
+  std::vector<Plan> plans;     ///< the largest size's, and with any_size the last ones seen, the latest at the end
   const Plan* plan = nullptr;  ///< of this run
   AlignedBytes arena;
   std::size_t arena_bytes = 0;
@@ -145,9 +145,9 @@ Status Session::Impl::choose_plan(std::span<const ImageView> images) {
   const int height = images[0].height, width = images[0].width;
   for (const ImageView& image : images)
     if (image.height != height || image.width != width)
-      return Error{ErrorCode::invalid_argument,
-                   "images: found " + size_text(image.height, image.width) + " pixels after " +
-                       size_text(height, width) + ", expected pictures of one size (SessionOptions::any_size)"};
+      return Error{ErrorCode::invalid_argument, "images: found " + size_text(image.height, image.width) +
+                                                    " pixels after " + size_text(height, width) +
+                                                    ", expected pictures of one size (SessionOptions::any_size)"};
   if (height == plan->config.image_height && width == plan->config.image_width) return {};
   const auto known = std::find_if(plans.begin() + 1, plans.end(), [&](const Plan& p) {
     return p.config.image_height == height && p.config.image_width == width;
@@ -159,9 +159,9 @@ Status Session::Impl::choose_plan(std::span<const ImageView> images) {
     plan = &plans.back();
   } else {
     if (height < 1 || width < 1 || height > info.image_height || width > info.image_width)
-      return Error{ErrorCode::invalid_argument, "image: found " + size_text(height, width) + " pixels, expected at most " +
-                                                    size_text(info.image_height, info.image_width) +
-                                                    " (SessionOptions::image_height, image_width)"};
+      return Error{ErrorCode::invalid_argument,
+                   "image: found " + size_text(height, width) + " pixels, expected at most " +
+                       size_text(info.image_height, info.image_width) + " (SessionOptions::image_height, image_width)"};
     auto made = make_plan(weights, height, width, "image");
     if (!made) return made.error();
     if (plans.size() == max_plans) plans.erase(plans.begin() + 1);
@@ -215,8 +215,7 @@ Output Session::Impl::output(const Request& r, std::size_t batch) const {
   const auto give = [&](Outputs what, const float* data, std::size_t size) {
     return r.wants(what) && size > 0 ? std::span(data, size) : std::span<const float>();
   };
-  if (weights.head)
-    out.logits = give(Outputs::logits, state.logits, batch * static_cast<std::size_t>(c.num_labels));
+  if (weights.head) out.logits = give(Outputs::logits, state.logits, batch * static_cast<std::size_t>(c.num_labels));
   if (c.has_cls) out.cls = give(Outputs::cls, state.cls, batch * D);
   if (weights.projection)
     out.image_embeds =
@@ -227,8 +226,7 @@ Output Session::Impl::output(const Request& r, std::size_t batch) const {
   out.patch_embed = give(Outputs::patch_embed, state.patch_embed, batch * N * D);
   out.hidden_states = give(Outputs::hidden_states, state.hidden_states, (L + 1) * batch * T * D);
   out.intermediate_layers = give(Outputs::intermediate_layers, state.layers, r.layers.size() * batch * T * D);
-  out.attentions =
-      give(Outputs::attentions, state.attentions, r.attention_layers.size() * batch * heads * T * T);
+  out.attentions = give(Outputs::attentions, state.attentions, r.attention_layers.size() * batch * heads * T * T);
   out.embed_dim = c.embed_dim;
   out.num_tokens = c.num_tokens();
   out.num_prefix = c.prefix_tokens();
@@ -268,9 +266,10 @@ Status check_outputs(const SessionOptions& o, const Weights& w, const VitConfig&
   if (auto status = check_blocks("layers", o.layers, c.num_layers); !status) return status;
   if (auto status = check_blocks("attention_layers", o.attention_layers, c.num_layers); !status) return status;
   if (has(o.outputs, Outputs::intermediate_layers) && o.layers.empty())
-    return Error{ErrorCode::invalid_argument, "SessionOptions::layers: found none, expected the blocks of "
-                                              "Outputs::intermediate_layers, 0 … " +
-                                                  std::to_string(c.num_layers - 1)};
+    return Error{ErrorCode::invalid_argument,
+                 "SessionOptions::layers: found none, expected the blocks of "
+                 "Outputs::intermediate_layers, 0 … " +
+                     std::to_string(c.num_layers - 1)};
   if (o.reconstruct && !w.decoder)
     return Error{ErrorCode::unsupported, "SessionOptions::reconstruct: the network (" + c.family +
                                              ") has no decoder, expected a vit_mae with one"};
@@ -280,9 +279,9 @@ Status check_outputs(const SessionOptions& o, const Weights& w, const VitConfig&
                           : 0;
   const double tokens = c.num_tokens(), bytes = maps * o.max_batch * c.num_heads * tokens * tokens * sizeof(float);
   if (bytes > max_maps_bytes)
-    return Error{ErrorCode::invalid_argument,
-                 "SessionOptions::attention_layers: their maps would take " + std::to_string(bytes * 1e-9) +
-                     " GB, expected at most " + std::to_string(max_maps_bytes * 1e-9) + "; ask for fewer layers"};
+    return Error{ErrorCode::invalid_argument, "SessionOptions::attention_layers: their maps would take " +
+                                                  std::to_string(bytes * 1e-9) + " GB, expected at most " +
+                                                  std::to_string(max_maps_bytes * 1e-9) + "; ask for fewer layers"};
   return {};
 }
 
@@ -310,9 +309,7 @@ Result<Session> Model::session(const SessionOptions& options) const try {
 
 Result<Output> Session::run(const ImageView& image) noexcept { return run(std::span(&image, 1)); }
 
-Result<Output> Session::run(std::span<const ImageView> images) noexcept {
-  return run(images, impl_->request.outputs);
-}
+Result<Output> Session::run(std::span<const ImageView> images) noexcept { return run(images, impl_->request.outputs); }
 
 Result<Output> Session::run(std::span<const ImageView> images, Outputs outputs) noexcept try {
   Impl& s = *impl_;
@@ -320,8 +317,9 @@ Result<Output> Session::run(std::span<const ImageView> images, Outputs outputs) 
     return Error{ErrorCode::invalid_argument, "images: found " + std::to_string(images.size()) + ", expected 1 … " +
                                                   std::to_string(s.max_batch) + " (SessionOptions::max_batch)"};
   if ((outputs | s.request.outputs) != s.request.outputs)
-    return Error{ErrorCode::invalid_argument, "outputs: found one that SessionOptions::outputs does not have, expected "
-                                              "those there is memory for"};
+    return Error{ErrorCode::invalid_argument,
+                 "outputs: found one that SessionOptions::outputs does not have, expected "
+                 "those there is memory for"};
   const Request request = s.part(outputs);
   const auto start = Clock::now();
   if (auto status = s.prepare_pictures(images); !status) return status.error();

@@ -16,8 +16,7 @@ Rows rows_of(const State& s, DType dtype, int count, int k, float* f) {
   return rows;
 }
 
-void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels& picture, std::size_t b,
-           bool keep) {
+void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels& picture, std::size_t b, bool keep) {
   const VitConfig& c = plan.config;
   const auto dim = static_cast<std::size_t>(c.embed_dim);
   const auto patches_dim = static_cast<std::size_t>(c.num_patches()) * dim;
@@ -112,7 +111,7 @@ void classify(Engine& e, const Weights& w, const VitConfig& c, State& s, int bat
 /// What is read from the tokens [B, T, D].
 void heads(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch, int tokens, const Request& request) {
   const auto D = static_cast<std::size_t>(c.embed_dim);
-  pool(e, w, c, s, batch, tokens);                                      // pooled [B, D]
+  pool(e, w, c, s, batch, tokens);                                 // pooled [B, D]
   if (request.classifies(w)) classify(e, w, c, s, batch, tokens);  // logits [B, labels]
   const bool project = w.projection && request.wants(Outputs::image_embeds);
   const bool finish = w.pooler && request.wants(Outputs::pooled);
@@ -204,7 +203,8 @@ void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<
              const Request& request) {
   const VitConfig& c = plan.config;
   const int batch = static_cast<int>(pictures.size()), blocks = request.blocks(w, c.num_tokens());
-  const auto B = pictures.size(), D = static_cast<std::size_t>(c.embed_dim), T = static_cast<std::size_t>(c.num_tokens());
+  const auto B = pictures.size(), D = static_cast<std::size_t>(c.embed_dim),
+             T = static_cast<std::size_t>(c.num_tokens());
   const std::size_t maps_size = B * static_cast<std::size_t>(c.num_heads) * T * T;
   int tokens = c.num_tokens();
   const auto final_norm = [&](float* dst) {
@@ -217,7 +217,7 @@ void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<
   };
 
   for (std::size_t b = 0; b < B; ++b)
-    embed(e, w, plan, s, pictures[b], b, request.wants(Outputs::patch_embed));          // x [B·T, D]
+    embed(e, w, plan, s, pictures[b], b, request.wants(Outputs::patch_embed));                   // x [B·T, D]
   if (w.pre_norm) e.norm(s.x, *w.pre_norm, c.layer_norm_eps, batch * tokens, c.embed_dim, s.x);  // x [B·T, D]
   keep_hidden_state(0);
   for (int i = 0; i < blocks; ++i) {
@@ -270,7 +270,8 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   if (request.wants(Outputs::patch_embed)) s.patch_embed = layout.take<float>(B * N * D);
   if (request.wants(Outputs::hidden_states)) s.hidden_states = layout.take<float>((L + 1) * B * T * D);
   s.layers = layout.take<float>(request.layers.size() * B * T * D);
-  s.attentions = layout.take<float>(request.attention_layers.size() * B * static_cast<std::size_t>(c.num_heads) * T * T);
+  s.attentions =
+      layout.take<float>(request.attention_layers.size() * B * static_cast<std::size_t>(c.num_heads) * T * T);
   if (request.reconstruct) {
     s.predictions = layout.take<float>(N * K);
     for (auto* bytes : {&s.pixel_patches, &s.predicted, &s.whole}) *bytes = layout.take<std::uint8_t>(N * K);

@@ -170,8 +170,12 @@ Block Packer::block(const BlockSource& source) {
   const auto scale = [&](const std::optional<TensorView>& s) { return s ? vector(*s) : nullptr; };
   // One table of biases may serve all blocks.
   const bool shared = source.bias && !w_.blocks.empty() && source.bias->data == source_.blocks[0].bias->data;
-  return {norm(source.norm1), linear(source.qkv), linear(source.proj, scale(source.scale1)),
-          norm(source.norm2), linear(source.fc1), linear(source.fc2, scale(source.scale2)),
+  return {norm(source.norm1),
+          linear(source.qkv),
+          linear(source.proj, scale(source.scale1)),
+          norm(source.norm2),
+          linear(source.fc1),
+          linear(source.fc2, scale(source.scale2)),
           shared ? w_.blocks[0].bias : scale(source.bias)};
 }
 

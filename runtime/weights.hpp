@@ -32,8 +32,8 @@ struct Block {
   Linear qkv;   ///< D → 3D
   Linear proj;  ///< D → D
   Norm norm2;
-  Linear fc1;  ///< D → M, or 2M (SwiGLU)
-  Linear fc2;  ///< M → D
+  Linear fc1;                   ///< D → M, or 2M (SwiGLU)
+  Linear fc2;                   ///< M → D
   const float* bias = nullptr;  ///< [distances, num_heads], PositionRule::relative only
 };
 

@@ -50,16 +50,16 @@ struct SessionOptions {
   /// another size positions are resampled as the network's family does it in Python, and the preprocessing aims at that
   /// size.
   int image_height = 0, image_width = 0;
-  /// The size above is the largest one: pictures are taken as they are, at any multiples of the patch size up to it, all
-  /// of one run equally large. Positions are resampled when a size is first seen (run() allocates then) and kept for the
-  /// last 16 sizes.
+  /// The size above is the largest one: pictures are taken as they are, at any multiples of the patch size up to it,
+  /// all of one run equally large. Positions are resampled when a size is first seen (run() allocates then) and kept
+  /// for the last 16 sizes.
   bool any_size = false;
-  Outputs outputs = Outputs::standard;  ///< there is memory for these; what the network does not have stays empty
-  std::vector<int> layers = {};         ///< blocks of Output::intermediate_layers, 0 … L − 1
-  bool norm_layers = true;              ///< the final LayerNorm on them, as DINOv2 has it
+  Outputs outputs = Outputs::standard;     ///< there is memory for these; what the network does not have stays empty
+  std::vector<int> layers = {};            ///< blocks of Output::intermediate_layers, 0 … L − 1
+  bool norm_layers = true;                 ///< the final LayerNorm on them, as DINOv2 has it
   std::vector<int> attention_layers = {};  ///< blocks of Output::attentions, 0 … L − 1; empty: all
-  bool reconstruct = false;             ///< memory for Session::reconstruct()
-  bool profile = false;                 ///< time every operation, for Session::profile()
+  bool reconstruct = false;                ///< memory for Session::reconstruct()
+  bool profile = false;                    ///< time every operation, for Session::profile()
 };
 
 /// Results of one run, borrowed from the session and valid until its next run; what was not asked for is empty. B =
@@ -70,17 +70,17 @@ struct Output {
   std::span<const float> tokens;     ///< [B, T, D] after the final LayerNorm (last_hidden_state)
   std::span<const float> cls;        ///< [B, D] row 0 of tokens; empty without a CLS token (x_norm_clstoken)
   std::span<const float> registers;  ///< [B, num_registers, D] of tokens; empty without them (x_norm_regtokens)
-  std::span<const float> pooled;     ///< [B, D] (pooler_output) where the network has a pooler, else what the head reads
-                                     ///< (two heads: the mean of the two tokens they read)
-  std::span<const float> image_embeds;   ///< [B, projection_dim] CLIP's projection of pooled; empty without one
-  std::span<const float> patch_embed;    ///< [B, N, D] before positions
-  std::span<const float> hidden_states;  ///< [L + 1, B, T, D] residual stream before block 0 and after each block
+  std::span<const float> pooled;  ///< [B, D] (pooler_output) where the network has a pooler, else what the head reads
+                                  ///< (two heads: the mean of the two tokens they read)
+  std::span<const float> image_embeds;         ///< [B, projection_dim] CLIP's projection of pooled; empty without one
+  std::span<const float> patch_embed;          ///< [B, N, D] before positions
+  std::span<const float> hidden_states;        ///< [L + 1, B, T, D] residual stream before block 0 and after each block
   std::span<const float> intermediate_layers;  ///< [layers, B, T, D] after these blocks (get_intermediate_layers)
-  std::span<const float> attentions;    ///< [attention_layers, B, heads, T, T] softmax(Q·Kᵀ/√d); int8: the quantised
-                                        ///< weights the values were multiplied by
-  int embed_dim = 0;                    ///< D
-  int num_tokens = 0;                   ///< T
-  int num_prefix = 0;                   ///< tokens before the patches: CLS, distillation token, registers
+  std::span<const float> attentions;  ///< [attention_layers, B, heads, T, T] softmax(Q·Kᵀ/√d); int8: the quantised
+                                      ///< weights the values were multiplied by
+  int embed_dim = 0;                  ///< D
+  int num_tokens = 0;                 ///< T
+  int num_prefix = 0;                 ///< tokens before the patches: CLS, distillation token, registers
   int grid_rows = 0, grid_columns = 0;  ///< patches: N = grid_rows · grid_columns
 
   /// The patch tokens of picture b, [grid_rows, grid_columns, D] (x_norm_patchtokens), of tokens [B, T, D] or any other
@@ -91,7 +91,7 @@ struct Output {
 
 /// Pixels predicted for one picture from a part of its patches (ViT-MAE), borrowed like Output.
 struct Reconstruction {
-  std::span<const float> logits;            ///< [N, P·P·C] as the network gives them, elements in row, column, channel
+  std::span<const float> logits;  ///< [N, P·P·C] as the network gives them, elements in row, column, channel
   std::span<const std::uint8_t> predicted;  ///< [H, W, C] every patch as predicted
   std::span<const std::uint8_t> whole;      ///< [H, W, C] what was seen, and predictions where it was hidden
   int height = 0, width = 0, channels = 0;
@@ -132,9 +132,9 @@ class Session {
   /// The same for a part of SessionOptions::outputs.
   Result<Output> run(std::span<const ImageView> images, Outputs outputs) noexcept;
 
-  /// ViT-MAE: predicts the patches of one picture that `mask` [N] hides (1) from those it shows (0). A network trained on
-  /// normalised pixels (norm_pix_loss) predicts each patch up to its mean and deviation; these are the picture's own.
-  /// Needs SessionOptions::reconstruct; otherwise as run().
+  /// ViT-MAE: predicts the patches of one picture that `mask` [N] hides (1) from those it shows (0). A network trained
+  /// on normalised pixels (norm_pix_loss) predicts each patch up to its mean and deviation; these are the picture's
+  /// own. Needs SessionOptions::reconstruct; otherwise as run().
   Result<Reconstruction> reconstruct(const ImageView& image, std::span<const std::uint8_t> mask) noexcept;
 
   /// The model's info at this session's picture size: image, patches, tokens, macs and preprocess are the session's.
@@ -168,8 +168,8 @@ struct Masking {
   std::vector<int> ids_restore;    ///< [N] the rank of each patch's noise
 };
 
-/// As transformers' ViTMAE masks: the ⌊N · (1 − mask_ratio)⌋ patches of least noise stay visible (equal noise: the first
-/// ones).
+/// As transformers' ViTMAE masks: the ⌊N · (1 − mask_ratio)⌋ patches of least noise stay visible (equal noise: the
+/// first ones).
 Result<Masking> random_masking(std::span<const float> noise, double mask_ratio);
 
 /// One of the best answers for a picture.

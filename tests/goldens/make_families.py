@@ -102,7 +102,7 @@ def case(name, cls, config, sizes, own=None, interpolate=True):
             "image_processor_type": "ViTImageProcessor", "size": {"height": image, "width": image}, "resample": 3}
     write_json(os.path.join(folder, "preprocessor_config.json"), text | {"image_mean": MEAN, "image_std": STD})
     write_json(os.path.join(folder, "tensors.json"), shapes)
-    used = {n: s for n, s in shapes.items() if not n.startswith(("text_", "logit", "decoder")) and not n.endswith("mask_token")}
+    used = {n: s for n, s in shapes.items() if not n.startswith(("text_", "logit")) and (not n.endswith("mask_token") or n.startswith("decoder"))}
     write_json(os.path.join(folder, "case.json"), {"class": cls.__name__, "sizes": described,
                                                    "parameters": sum(math.prod(s["shape"]) for s in used.values())})
 
