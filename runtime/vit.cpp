@@ -206,6 +206,7 @@ void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<
   const auto B = pictures.size(), D = static_cast<std::size_t>(c.embed_dim),
              T = static_cast<std::size_t>(c.num_tokens());
   const std::size_t maps_size = B * static_cast<std::size_t>(c.num_heads) * T * T;
+  if (blocks == 0 && !request.wants(Outputs::patch_embed)) return;
   int tokens = c.num_tokens();
   const auto final_norm = [&](float* dst) {
     const std::size_t size = static_cast<std::size_t>(batch * tokens) * D;

@@ -155,14 +155,11 @@ Result<bool> run(const Options& options) {
   Outputs outputs = Outputs::none;
   for (const std::string& name : options.what) outputs = outputs | find_kind(name)->outputs;
   const auto layers_for = [&](Outputs what) { return has(outputs, what) ? options.layers : std::vector<int>(); };
-  auto session = model->session({.threads = options.model.threads,
-                                 .attention = dtype_from(options.model.attention),
-                                 .image_height = options.size.height,
-                                 .image_width = options.size.width,
-                                 .outputs = outputs,
-                                 .layers = layers_for(Outputs::intermediate_layers),
-                                 .norm_layers = !options.no_norm,
-                                 .attention_layers = layers_for(Outputs::attentions)});
+  auto session = make_session(*model, options.model, options.size,
+                              {.outputs = outputs,
+                               .layers = layers_for(Outputs::intermediate_layers),
+                               .norm_layers = !options.no_norm,
+                               .attention_layers = layers_for(Outputs::attentions)});
   if (!session) return session.error();
 
   Collector collector(options, session->info());
