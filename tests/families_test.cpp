@@ -111,7 +111,7 @@ std::string refused(const std::string& name, const std::function<void(nlohmann::
 
 TEST_CASE("f32: every family at every size equals transformers to 1e-4") {
   const auto all = cases();
-  CHECK(all.size() >= 19);
+  CHECK(all.size() >= 22);
   for (const auto& source : all) {
     CAPTURE(source.filename().string());
     const GoldenModel golden(source);
@@ -222,6 +222,12 @@ TEST_CASE("a table that is not square serves its own size only") {
   CHECK(refused(model, 64, 64).find("not square") != std::string::npos);
 }
 
+TEST_CASE("a relative bias is added to scores in f32, and the session says so") {
+  const GoldenModel golden(goldens() / "families" / "beit");
+  const Model model = load(golden.folder(), DType::int8);
+  CHECK(model.session().value().describe().find("dtype: int8, attention f32") != std::string::npos);
+}
+
 TEST_CASE("pictures of any size are prepared for the session's size") {
   const GoldenModel golden(goldens() / "families" / "dinov2");
   const Model model = load(golden.folder(), DType::f32);
@@ -248,6 +254,17 @@ TEST_CASE("a configuration with one flag changed is refused, and the message nam
   says("dinov2", "image_size", 70, "position_embeddings");
   says("dinov2", "image_size", {56, 56}, "image_size");
   says("dinov2", "qkv_bias", false, "has no place");
+  says("beit", "use_absolute_position_embeddings", true, "a table beside the relative bias is not run");
+  says("beit", "use_relative_position_bias", false, "use_relative_position_bias");
+  says("beit", "use_shared_relative_position_bias", true, "use_relative_position_bias");
+  says("beit", "use_mean_pooling", false, "layernorm.weight");
+  says("beit", "layer_scale_init_value", 0, "lambda_1");
+  says("beit", "image_size", 64, "the network's image size");
+  says("beit", "architectures", {"BeitForMaskedImageModeling"}, "BeitForImageClassification");
+  says("beit_shared_cls", "use_mean_pooling", true, "pooler.layernorm");
+  says("beit_shared_cls", "layer_scale_init_value", 0.1, "lambda_1");
+  says("data2vec_labels", "model_type", "beit", "architectures");
+  says("data2vec_labels", "id2label", {{"0", "a"}}, "classifier.weight");
   says("dinov2_registers", "num_register_tokens", 3, "register_tokens");
   says("dinov2_registers", "num_register_tokens", 0, "register_tokens");
   says("clip", "hidden_act", "silu", "hidden_act");

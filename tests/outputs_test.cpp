@@ -162,7 +162,7 @@ TEST_CASE("f32: attention maps, hidden states and layers equal transformers' to 
         CHECK(same(raw.intermediate_layers.subspan(size), raw.hidden_states.subspan(size, size)));
       }
   }
-  CHECK(count == 6);
+  CHECK(count == 7);
 }
 
 TEST_CASE("what is asked for has the same bits, alone or with everything else, at session or run time") {
@@ -280,7 +280,7 @@ TEST_CASE("patch tokens are a grid of each picture's tokens without the prefix")
 }
 
 TEST_CASE("any size: one session gives what sessions of each size give, and allocates for a new size only") {
-  for (const char* name : {"dinov2_registers", "dinov3", "siglip", "mae_with_decoder"}) {
+  for (const char* name : {"dinov2_registers", "dinov3", "siglip", "mae_with_decoder", "beit"}) {
     CAPTURE(name);
     const GoldenModel golden(goldens() / "families" / name);
     const Model model = load(golden.folder(), DType::int8);

@@ -66,3 +66,4 @@ if __name__ == "__main__":
     case("clip", 24, 32, lambda m: m.vision_model.encoder.layers, None)
     case("siglip", 24, 32, lambda m: m.vision_model.encoder.layers if hasattr(m, "vision_model") else m.encoder.layers,
          lambda m: (m.vision_model if hasattr(m, "vision_model") else m).post_layernorm)
+    case("beit", 24, 32, lambda m: m.layers, None, interpolate=False)
