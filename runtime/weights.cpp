@@ -200,25 +200,23 @@ Decoder Packer::decoder(const DecoderSource& source) {
 }
 
 AttentionPool Packer::attention_pool(const AttentionPoolSource& source) {
-  const int dim = w_.config.embed_dim;
-  const auto D = static_cast<std::size_t>(dim);
-  const float *probe = vector(source.probe), *bias = vector(source.qkv_bias);
+  const auto D = static_cast<std::size_t>(w_.config.embed_dim);
+  const TensorView& weight = source.query.weights[0];
+  const float *probe = vector(source.probe), *bias = vector(*source.query.biases[0]);
   float* query = w_.storage.make<float>(align_up(D, 64));
   std::vector<float> row(D);
   for (std::size_t n = 0; n < D; ++n) {
-    to_f32(source.qkv_weight, static_cast<std::int64_t>(n * D), dim, row.data());
+    to_f32(weight, static_cast<std::int64_t>(n * D), w_.config.embed_dim, row.data());
     double sum = bias[n];
     for (std::size_t k = 0; k < D; ++k) sum += static_cast<double>(row[k]) * probe[k];
     query[n] = static_cast<float>(sum);
   }
-  if (!finite(query, D)) fail(not_finite(source.qkv_weight.name));
+  if (!finite(query, D)) fail(not_finite(weight.name));
+  w_.parameters += static_cast<std::uint64_t>(weight.elements());
+  advance(weight.size_bytes());
   AttentionPool pool;
   pool.query = query;
-  pool.key_value = pack(2 * dim, dim, bias + D, source.qkv_weight.name, [&](int n, float* dst, float*) {
-    to_f32(source.qkv_weight, static_cast<std::int64_t>(dim + n) * dim, dim, dst);
-  });
-  w_.parameters += static_cast<std::uint64_t>(source.qkv_weight.elements());
-  advance(source.qkv_weight.size_bytes());
+  pool.key_value = linear(source.key_value);
   pool.proj = linear(source.proj);
   pool.norm = norm(source.norm);
   pool.fc1 = linear(source.fc1);
@@ -308,8 +306,8 @@ std::uint64_t Packer::source_bytes() const {
   for (const auto* l : {&source_.pooler, &source_.projection, &source_.head, &source_.head_dist})
     if (*l) add(**l);
   if (const auto& p = source_.attention_pool) {
-    bytes += p->probe.size_bytes() + p->qkv_weight.size_bytes() + p->qkv_bias.size_bytes();
-    for (const auto* l : {&p->proj, &p->fc1, &p->fc2}) add(*l);
+    bytes += p->probe.size_bytes() + p->query.biases[0]->size_bytes();
+    for (const auto* l : {&p->query, &p->key_value, &p->proj, &p->fc1, &p->fc2}) add(*l);
     add_norm(p->norm);
   }
   if (const auto& d = source_.decoder) {

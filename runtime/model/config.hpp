@@ -51,7 +51,7 @@ struct TimmConfig {
   std::optional<int> num_classes;
   std::optional<double> mlp_ratio;
   std::optional<bool> class_token, no_embed_class, fc_norm, qkv_bias;
-  bool distilled = false;
+  bool distilled = false, layer_scale = false, pre_norm = false;
 };
 TimmConfig timm_config(const Fields& config);
 

@@ -89,6 +89,16 @@ struct TensorView {
     return n;
   }
   std::size_t size_bytes() const { return static_cast<std::size_t>(elements()) * (type == Type::f32 ? 4 : 2); }
+
+  /// Rows [first, first + count) of a tensor whose first axis they are; what is not there stays so.
+  TensorView rows(std::int64_t first, std::int64_t count) const {
+    TensorView part = *this;
+    if (!data) return part;
+    part.shape[0] = count;
+    const std::int64_t row = elements() / shape[0];
+    part.data += first * row * (type == Type::f32 ? 4 : 2);
+    return part;
+  }
 };
 
 /// Converts elements [first, first + count) of a tensor to f32 (exact for all three types).
@@ -117,9 +127,9 @@ struct BlockSource {
 
 /// SigLIP's pooling: a learned query attends to the tokens, then x + mlp(norm(x)).
 struct AttentionPoolSource {
-  TensorView probe;                 ///< [D]
-  TensorView qkv_weight, qkv_bias;  ///< [3D, D], [3D]: torch.nn.MultiheadAttention's in_proj
-  LinearSource proj;                ///< [D, D]
+  TensorView probe;               ///< [D]
+  LinearSource query, key_value;  ///< [D, D], [2D, D]
+  LinearSource proj;              ///< [D, D]
   NormSource norm;
   LinearSource fc1, fc2;  ///< [M, D], [D, M]
 };

@@ -2,6 +2,7 @@
 // end.
 #pragma once
 
+#include <initializer_list>
 #include <set>
 #include <string>
 #include <string_view>
@@ -36,7 +37,7 @@ class TensorSet {
   void ignore_all(std::string_view prefix);
 
   /// Refuses tensors whose names tell of arithmetic that this family does not run (LayerScale, registers …), saying so.
-  void refuse_known_variants(std::string_view but = "") const;
+  void refuse_known_variants(std::initializer_list<std::string_view> but = {}) const;
   /// Refuses the first tensor that was not taken: a network with more tensors is another network.
   void refuse_the_rest() const;
 

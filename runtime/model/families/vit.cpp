@@ -115,7 +115,7 @@ NetworkSource vit_network(HuggingFaceConfig config, TensorSet& tensors) {
   NetworkSource out;
   VitConfig& vit = out.config = std::move(config.vit);
   const int d = vit.embed_dim;
-  tensors.refuse_known_variants(vit.family == "vit_mae" ? "decoder" : "");
+  tensors.refuse_known_variants({vit.family == "vit_mae" ? "decoder" : ""});
 
   // ViTModel's own files have no prefix; those of networks built on it have "vit.", "deit." or "ijepa.".
   const std::string base = (vit.family == "deit" || vit.family == "ijepa" ? vit.family : "vit") + ".";
