@@ -163,7 +163,7 @@ std::unique_ptr<Plan> decoder_plan(const Decoder& decoder, const VitConfig& enco
 
 }  // namespace
 
-void RelativeBias::add(const Kernels& kernels, int head, int query, float* scores) const {
+void RelativeBias::add(int head, int query, float* scores) const {
   const int width = 2 * columns - 1, pairs = (2 * rows - 1) * width;
   const float* t = table + static_cast<std::ptrdiff_t>(head) * (pairs + 3);
   if (query == 0) {
@@ -173,9 +173,11 @@ void RelativeBias::add(const Kernels& kernels, int head, int query, float* score
   }
   scores[0] += t[pairs + 1];
   const int y = (query - 1) / columns, x = (query - 1) % columns;
-  for (int row = 0; row < rows; ++row)
-    kernels.add(t + (row - y + rows - 1) * width + columns - 1 - x, scores + 1 + row * columns,
-                static_cast<std::size_t>(columns));
+  for (int row = 0; row < rows; ++row) {
+    const float* biases = t + (row - y + rows - 1) * width + columns - 1 - x;
+    float* of_row = scores + 1 + row * columns;
+    for (int i = 0; i < columns; ++i) of_row[i] += biases[i];
+  }
 }
 
 Extent extent_of(const Plan& plan) {

@@ -16,7 +16,7 @@ struct RelativeBias {
                                  ///< patches, patches to CLS, CLS to itself. Times √head_dim: softmax divides by it
 
   /// scores [1 + rows · columns] of one query += its biases.
-  void add(const Kernels& kernels, int head, int query, float* scores) const;
+  void add(int head, int query, float* scores) const;
 };
 
 struct Plan {
