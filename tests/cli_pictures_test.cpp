@@ -275,11 +275,15 @@ TEST_CASE("mae") {
   const Ran ran = bench.run(mae + "-o m.png --json");
   CHECK_MESSAGE(ran.exit_code == 0, ran.err);
   REQUIRE(ran.lines().size() == 1);
+  CHECK(ran.lines()[0]["image"] == "a.ppm");
   CHECK(ran.lines()[0]["patches"] == 36);
   CHECK(ran.lines()[0]["visible"] == 9);  // mask_ratio 0.75
   const Image drawn = picture_of(bench, "m.png");
   CHECK(drawn.width() == 4 * 16 + 3 * 192);  // 48 pixels enlarged four times
 
+  const std::string info = "info -m " + quoted(golden.folder().string());
+  CHECK(has(bench.run(info).out, "trained with 75 % hidden"));
+  CHECK(bench.run(info + " --json").lines().at(0).at("mask_ratio") == 0.75);
   const std::string first = test::read(bench.path("m.png"));
   REQUIRE(bench.run(mae + "-o again.png").exit_code == 0);
   CHECK(test::read(bench.path("again.png")) == first);

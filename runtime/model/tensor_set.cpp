@@ -81,7 +81,7 @@ TensorView TensorSet::take(const std::string& name, std::vector<std::int64_t> sh
                                             tensor->dtype + ", expected F32, F16 or BF16");
     return view;
   }
-  view.shape = tensor->shape;
+  view.shape = std::move(shape);
   view.data = tensor->data;
   return view;
 }

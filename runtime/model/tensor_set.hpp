@@ -24,7 +24,7 @@ class TensorSet {
   /// The lengths of a tensor, to learn hyper-parameters from; empty when it is missing.
   std::vector<std::int64_t> shape(std::string_view name) const;
 
-  /// Leading lengths of 1 in the file are tolerated.
+  /// Leading lengths of 1 in the file are tolerated; the view has `shape`.
   TensorView take(const std::string& name, std::vector<std::int64_t> shape);
   NormSource norm(const std::string& prefix, int width);
   /// Appends prefix.weight [out, in] and prefix.bias [out] to `linear`.
