@@ -153,22 +153,21 @@ void block(benchmark::State& state, const std::string& architecture, const std::
   source.blocks.resize(1);
   const Weights weights = pack_weights(source, options).value();
   const Plan plan = make_plan(weights, 0, 0).value();
-  Engine engine(select_kernels(platform, false, 1).value(), nullptr, 1, plan.config, weights.dtype);
+  Engine engine(select_kernels(platform, false, 1).value(), nullptr, 1, extent_of(plan), weights.dtype);
   Layout size;
-  vitrail::State::place(size, engine, weights, plan.config, 1, false, false);
+  vitrail::State::place(size, engine, weights, plan, 1, {});
   const AlignedBytes memory = allocate_aligned(size.size_bytes());
   Layout layout(memory.get());
-  auto activations = vitrail::State::place(layout, engine, weights, plan.config, 1, false, false);
-  const auto tokens_count = static_cast<std::size_t>(weights.config.num_tokens());
-  const std::size_t count = tokens_count * static_cast<std::size_t>(weights.config.embed_dim);
+  auto activations = vitrail::State::place(layout, engine, weights, plan, 1, {});
+  const VitConfig& c = weights.config;
+  const std::size_t count = static_cast<std::size_t>(c.num_tokens()) * static_cast<std::size_t>(c.embed_dim);
   Random random(5);
   for (std::size_t i = 0; i < count; ++i) activations.x[i] = random.uniform(-1, 1);
   const std::vector<float> x(activations.x, activations.x + count);
   for (auto _ : state) {
     std::copy(x.begin(), x.end(), activations.x);  // else the residual stream would grow from run to run
-    transform(engine, weights, plan, weights.blocks[0], activations, 1);
+    transform(engine, dtype, plan, weights.blocks[0], activations, 1, c.num_tokens(), c.num_tokens());
   }
-  const VitConfig& c = weights.config;
   const double t = c.num_tokens(), d = c.embed_dim, m = c.mlp_dim;
   rate(state, "GMAC/s", t * (4 * d * d + 2 * d * m) + 2 * t * t * d);
 }

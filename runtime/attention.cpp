@@ -76,13 +76,13 @@ void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
 }
 
 void Engine::attention(const float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
-                       std::size_t ld_keys, std::byte* heads, float* out) {
+                       std::size_t ld_keys, std::byte* heads, float* out, const RelativeBias* bias, float* maps) {
   const auto tokens = static_cast<std::uint64_t>(heads_.tokens), rows = static_cast<std::uint64_t>(count),
              width = static_cast<std::uint64_t>(heads_.count) * static_cast<std::uint64_t>(heads_.head_dim);
   const bool int8 = heads_.dtype == DType::int8;
   const Profile::Timed timed(profile_, "attention", int8 ? kernels_.gemm_name : kernels_.simd_name,
                              2 * rows * tokens * width, 2 * (rows + tokens) * width * sizeof(float));
-  const Attended attended{queries, keys, values, ld_queries, ld_keys, count, heads, out};
+  const Attended attended{queries, keys, values, ld_queries, ld_keys, count, heads, out, bias, maps};
   int8 ? attend_int8(attended) : attend_f32(attended);
 }
 
@@ -132,7 +132,12 @@ void Engine::attend_int8(const Attended& a) {
     multiply(s.q, ldq, keys);         // acc [rows, T]
     kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum}, scale, s.scores, s.p, ldp,
                               s.quant);  // p [rows, T]
-    multiply(s.p, ldp, values);          // acc [rows, head_dim]
+    for (int m = 0; a.maps && m < rows; ++m) {
+      float* map = a.map_row(task / blocks, first + m, tokens);
+      const std::uint8_t* p = s.p + static_cast<std::size_t>(m) * ldp;
+      for (int t = 0; t < tokens; ++t) map[t] = static_cast<float>(p[t] - s.quant[m].zero_point) * s.quant[m].scale;
+    }
+    multiply(s.p, ldp, values);  // acc [rows, head_dim]
     kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum}, {}, a.out + row * width + column,
                         width);
   });
@@ -163,8 +168,13 @@ void Engine::attend_f32(const Attended& a) {
     const auto row = static_cast<std::size_t>(first);
     const std::size_t column = static_cast<std::size_t>(task / blocks) * D;
     kernels_.gemm_f32(a.queries + row * a.ld_queries + column, a.ld_queries, rows, packed.keys, dim, token_panels,
-                      s.scores, ld_scores);                      // [rows, T]
+                      s.scores, ld_scores);  // [rows, T]
+    for (int m = 0; a.bias && m < rows; ++m)
+      a.bias->add(task / blocks, first + m, s.scores + static_cast<std::size_t>(m) * ld_scores);
     kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);  // [rows, T]
+    for (int m = 0; a.maps && m < rows; ++m)
+      std::copy_n(s.scores + static_cast<std::size_t>(m) * ld_scores, tokens,
+                  a.map_row(task / blocks, first + m, tokens));
     kernels_.gemm_f32(s.scores, ld_scores, rows, packed.values, tokens, dim_panels, s.context,
                       ld_context);  // [rows, head_dim]
     for (int m = 0; m < rows; ++m)

@@ -30,14 +30,14 @@ int Engine::tile_columns(int row_blocks, int out) const {
   return columns;
 }
 
-Engine::Engine(Selection selection, Executor* executor, int threads, const VitConfig& c, DType attention)
+Engine::Engine(Selection selection, Executor* executor, int threads, const Extent& largest, DType attention)
     : kernels_(selection.kernels),
       provider_(std::move(selection.provider)),
       report_(std::move(selection.report)),
       own_threads_(executor ? nullptr : std::make_unique<ThreadPool>(threads)),
       executor_(executor ? *executor : *own_threads_),
-      max_row_(std::max({c.embed_dim, c.mlp_dim, c.patch_size()})),
-      heads_{attention, c.num_tokens(), c.num_heads, c.head_dim()} {
+      max_row_(std::max({largest.embed_dim, largest.mlp_dim, largest.patch_size})),
+      heads_{attention, largest.tokens, largest.num_heads, largest.head_dim} {
   scratch_of(nullptr, &scratch_bytes_);
   const auto count = static_cast<std::size_t>(executor_.threads());
   scratch_memory_ = allocate_aligned(scratch_bytes_ * count);

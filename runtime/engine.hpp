@@ -26,10 +26,10 @@ struct Rows {
 
 /// The attention of one picture: which arithmetic, and its shape.
 struct Heads {
-  DType dtype;
-  int tokens;    ///< T
-  int count;     ///< num_heads
-  int head_dim;  ///< elements
+  DType dtype = DType::int8;
+  int tokens = 0;    ///< T
+  int count = 0;     ///< num_heads
+  int head_dim = 0;  ///< elements
 };
 
 /// What a thread needs for a block of queries of one head; which parts exist depends on the arithmetic.
@@ -50,8 +50,11 @@ inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 class Engine {
  public:
   /// @param executor   whose threads work; null: `threads` of the engine's own
+  /// @param largest    of everything that will run
   /// @param attention  of the products Q·Kᵀ and P·V
-  Engine(Selection selection, Executor* executor, int threads, const VitConfig& config, DType attention);
+  Engine(Selection selection, Executor* executor, int threads, const Extent& largest, DType attention);
+  /// The shape of attention() from now on.
+  void shape_attention(int tokens, int heads, int head_dim) { heads_ = {heads_.dtype, tokens, heads, head_dim}; }
 
   const Kernels& kernels() const { return kernels_; }
   /// Times operations from now on; room for `operations` of them per run.
@@ -90,11 +93,13 @@ class Engine {
   /// Rotary positions, in place, on the queries and keys of the patches in qkv [T, 3D] of one picture.
   void rotate(const Plan& plan, float* qkv);
 
-  /// Multi-head self-attention of one picture (Vaswani et al. 2017): qkv [T, 3D] → out [T, D].
   /// Multi-head attention of one picture (Vaswani et al. 2017): queries [count, D] on keys and values [T, D], rows
   /// `ld_…` apart → out [count, D]. `heads` holds heads_bytes(): the keys and values, packed.
+  /// @param bias  what is added to the scores before softmax (f32 attention only), or null
+  /// @param maps  [heads, T, T] room for the weights of the values, of which `count` rows a head are written, or null
   void attention(const float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
-                 std::size_t ld_keys, std::byte* heads, float* out);
+                 std::size_t ld_keys, std::byte* heads, float* out, const RelativeBias* bias = nullptr,
+                 float* maps = nullptr);
   std::size_t heads_bytes() const;
 
  private:
@@ -116,6 +121,14 @@ class Engine {
     int count;  ///< queries
     std::byte* heads;
     float* out;
+    const RelativeBias* bias;
+    float* maps;
+    /// Row `query` of a head's map.
+    float* map_row(int head, int query, int tokens) const {
+      return maps +
+             (static_cast<std::size_t>(head) * static_cast<std::size_t>(tokens) + static_cast<std::size_t>(query)) *
+                 static_cast<std::size_t>(tokens);
+    }
   };
   void attend_f32(const Attended& a);
   void attend_int8(const Attended& a);

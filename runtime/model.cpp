@@ -43,6 +43,8 @@ ModelInfo make_info(const Weights& w, const VitConfig& c) {
   info.num_heads = c.num_heads;
   info.mlp_dim = c.mlp_dim;
   info.num_labels = c.num_labels;
+  info.has_decoder = w.decoder.has_value();
+  info.mask_ratio = w.decoder ? c.decoder->mask_ratio : 0;
   info.parameters = w.parameters;
   info.macs = count_macs(w, c);
   info.weights_bytes = w.storage.bytes();

@@ -34,6 +34,13 @@ Taps taps(int i, int count, int source, PositionRule rule) {
     }
     return out;
   }
+  if (rule == PositionRule::relative) {  // bilinear
+    const double at = std::max((i + 0.5) * scale - 0.5, 0.0);
+    const int first = std::min(static_cast<int>(at), source - 1);
+    out.from = {first, std::min(first + 1, source - 1)};
+    out.weight = {1 - (at - first), at - first};
+    return out;
+  }
   // Elements outside the table are left out, and the weights of the others scaled to 1.
   const double stretch = std::max(scale, 1.0), center = (i + 0.5) * scale, support = 2 * stretch;
   const int first = std::max(static_cast<int>(center - support + 0.5), 0);
@@ -48,8 +55,8 @@ Taps taps(int i, int count, int source, PositionRule rule) {
   return out;
 }
 
-Error bad_size(const std::string& message) {
-  return {ErrorCode::invalid_argument, "SessionOptions::image_height, image_width: " + message};
+Error bad_size(const std::string& name, const std::string& message) {
+  return {ErrorCode::invalid_argument, name + ": " + message};
 }
 
 std::string size_text(int height, int width) { return std::to_string(height) + " × " + std::to_string(width); }
@@ -79,20 +86,21 @@ void set_size(PreprocessConfig& p, const VitConfig& own, int height, int width) 
   }
 }
 
-Status check_size(const VitConfig& c, int height, int width) {
+Status check_size(const VitConfig& c, int height, int width, const std::string& name) {
   for (const int length : {height, width})
     if (length < 0 || length > limits::image)
-      return bad_size("found " + size_text(height, width) + " pixels, expected 1 … " + std::to_string(limits::image));
+      return bad_size(name,
+                      "found " + size_text(height, width) + " pixels, expected 1 … " + std::to_string(limits::image));
   if ((height == 0) != (width == 0))
-    return bad_size("found " + size_text(height, width) + ", expected both or neither");
+    return bad_size(name, "found " + size_text(height, width) + ", expected both or neither");
   if (height % c.patch_height != 0 || width % c.patch_width != 0)
-    return bad_size("found " + size_text(height, width) + " pixels, expected multiples of the patch size " +
-                    size_text(c.patch_height, c.patch_width) + ": height " + nearest(height, c.patch_height) +
-                    ", width " + nearest(width, c.patch_width));
+    return bad_size(name, "found " + size_text(height, width) + " pixels, expected multiples of the patch size " +
+                              size_text(c.patch_height, c.patch_width) + ": height " + nearest(height, c.patch_height) +
+                              ", width " + nearest(width, c.patch_width));
   const auto tokens = std::int64_t{height / c.patch_height} * (width / c.patch_width) + c.prefix_tokens();
   if (tokens > limits::tokens)
-    return bad_size("found " + size_text(height, width) + " pixels, which are " + std::to_string(tokens) +
-                    " tokens, expected at most " + std::to_string(limits::tokens));
+    return bad_size(name, "found " + size_text(height, width) + " pixels, which are " + std::to_string(tokens) +
+                              " tokens, expected at most " + std::to_string(limits::tokens));
   return {};
 }
 
@@ -116,7 +124,73 @@ void rotary(Plan& plan) {
       }
 }
 
+/// Table [distances, heads] of the network's grid → [heads, distances] of the session's; see RelativeBias.
+RelativeBias relative_bias(const float* table, const VitConfig& c, Storage& storage) {
+  const auto heads = static_cast<std::size_t>(c.num_heads);
+  const int rows = 2 * c.grid_rows() - 1, columns = 2 * c.grid_columns() - 1;
+  const int table_rows = 2 * c.table_rows - 1, table_columns = 2 * c.table_columns - 1;
+  const auto pairs = static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns), count = pairs + 3;
+  std::vector<float> resampled(pairs * heads);
+  resample_positions(table, table_rows, table_columns, c.num_heads, PositionRule::relative, rows, columns,
+                     resampled.data());
+  const float* of_cls = table + static_cast<std::size_t>(table_rows) * static_cast<std::size_t>(table_columns) * heads;
+  float* dst = storage.make<float>(heads * count);
+  const float scale = std::sqrt(static_cast<float>(c.head_dim()));
+  for (std::size_t h = 0; h < heads; ++h) {
+    float* row = dst + h * count;
+    // transformers counts from the key to the query, this table from the query to the key: back to front.
+    for (std::size_t i = 0; i < pairs; ++i) row[i] = resampled[(pairs - 1 - i) * heads + h] * scale;
+    for (std::size_t i = 0; i < 3; ++i) row[pairs + i] = of_cls[i * heads + h] * scale;
+  }
+  return {c.grid_rows(), c.grid_columns(), dst};
+}
+
+/// transformers resamples a decoder's positions along the patches counted in one row, whatever the picture's shape.
+std::unique_ptr<Plan> decoder_plan(const Decoder& decoder, const VitConfig& encoder) {
+  auto plan = std::make_unique<Plan>();
+  VitConfig& c = plan->config = decoder.config;
+  c.image_height = encoder.image_height;
+  c.image_width = encoder.image_width;
+  const int table = c.table_rows * c.table_columns;
+  plan->positions = decoder.positions + c.embed_dim;
+  if (c.num_patches() == table) return plan;
+  float* positions =
+      plan->storage.make<float>(static_cast<std::size_t>(c.num_patches()) * static_cast<std::size_t>(c.embed_dim));
+  resample_positions(plan->positions, 1, table, c.embed_dim, PositionRule::bicubic, 1, c.num_patches(), positions);
+  plan->positions = positions;
+  return plan;
+}
+
 }  // namespace
+
+void RelativeBias::add(int head, int query, float* scores) const {
+  const int width = 2 * columns - 1, pairs = (2 * rows - 1) * width;
+  const float* t = table + static_cast<std::ptrdiff_t>(head) * (pairs + 3);
+  if (query == 0) {
+    scores[0] += t[pairs + 2];
+    for (int i = 1; i <= rows * columns; ++i) scores[i] += t[pairs];
+    return;
+  }
+  scores[0] += t[pairs + 1];
+  const int y = (query - 1) / columns, x = (query - 1) % columns;
+  for (int row = 0; row < rows; ++row) {
+    const float* biases = t + (row - y + rows - 1) * width + columns - 1 - x;
+    float* of_row = scores + 1 + row * columns;
+    for (int i = 0; i < columns; ++i) of_row[i] += biases[i];
+  }
+}
+
+Extent extent_of(const Plan& plan) {
+  const VitConfig& c = plan.config;
+  Extent e{c.num_tokens(), c.embed_dim, c.mlp_dim, c.num_heads, c.head_dim(), c.num_patches(), c.patch_size()};
+  if (!plan.decoder) return e;
+  const VitConfig& d = plan.decoder->config;
+  e.embed_dim = std::max(e.embed_dim, d.embed_dim);
+  e.mlp_dim = std::max(e.mlp_dim, d.mlp_dim);
+  e.num_heads = std::max(e.num_heads, d.num_heads);
+  e.head_dim = std::max(e.head_dim, d.head_dim());
+  return e;
+}
 
 void resample_positions(const float* table, int rows, int columns, int dim, PositionRule rule, int new_rows,
                         int new_columns, float* dst) {
@@ -146,26 +220,45 @@ void resample_positions(const float* table, int rows, int columns, int dim, Posi
   }
 }
 
-Result<Plan> make_plan(const Weights& weights, int height, int width) {
+Result<Plan> make_plan(const Weights& weights, int height, int width, const std::string& name) {
   Plan plan;
   VitConfig& c = plan.config = weights.config;
-  if (auto status = check_size(c, height, width); !status) return status.error();
+  if (auto status = check_size(c, height, width, name); !status) return status.error();
   if (height != 0 && (height != c.image_height || width != c.image_width)) {
     set_size(c.preprocess, weights.config, height, width);
     c.image_height = height;
     c.image_width = width;
   }
+  if (weights.decoder) {
+    plan.decoder = decoder_plan(*weights.decoder, c);
+    auto grid = PatchGrid::make({.height = c.image_height,
+                                 .width = c.image_width,
+                                 .channels = c.channels,
+                                 .patch_height = c.patch_height,
+                                 .patch_width = c.patch_width});
+    if (!grid) return grid.error();
+    plan.grid = *grid;
+  }
   if (c.positions == PositionRule::rotary) {
     rotary(plan);
     return plan;
   }
+  const bool own_size = c.grid_rows() == c.table_rows && c.grid_columns() == c.table_columns;
+  if (!own_size && c.table_rows != c.table_columns)
+    return bad_size(name, "found " + size_text(c.image_height, c.image_width) + " pixels; the position table of " +
+                              size_text(c.table_rows, c.table_columns) +
+                              " patches is not square, and only square tables are resampled, expected " +
+                              size_text(c.table_rows * c.patch_height, c.table_columns * c.patch_width));
+  if (c.positions == PositionRule::relative) {
+    for (const Block& block : weights.blocks) {
+      // One table may serve all blocks.
+      const bool same = !plan.biases.empty() && block.bias == weights.blocks[0].bias;
+      plan.biases.push_back(same ? plan.biases[0] : relative_bias(block.bias, c, plan.storage));
+    }
+    return plan;
+  }
   plan.positions = weights.positions;
-  if (c.grid_rows() == c.table_rows && c.grid_columns() == c.table_columns) return plan;
-  if (c.table_rows != c.table_columns)
-    return bad_size("found " + size_text(c.image_height, c.image_width) + " pixels; the position table of " +
-                    size_text(c.table_rows, c.table_columns) +
-                    " patches is not square, and only square tables are resampled, expected " +
-                    size_text(c.table_rows * c.patch_height, c.table_columns * c.patch_width));
+  if (own_size) return plan;
   float* positions =
       plan.storage.make<float>(static_cast<std::size_t>(c.num_patches()) * static_cast<std::size_t>(c.embed_dim));
   resample_positions(weights.positions, c.table_rows, c.table_columns, c.embed_dim, c.positions, c.grid_rows(),

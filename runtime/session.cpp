@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <new>
 #include <numeric>
 #include <system_error>
 
+#include "runtime/mae.hpp"
 #include "runtime/model_impl.hpp"
 #include "runtime/pixel_rows.hpp"
 #include "runtime/vit.hpp"
@@ -16,6 +16,8 @@ namespace vitrail {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr double max_maps_bytes = 64e9;
 
 double milliseconds(Clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
 
@@ -31,40 +33,57 @@ std::string size_text(int height, int width) { return std::to_string(height) + "
 }  // namespace
 
 struct Session::Impl {
-  Impl(Model model, Plan session_plan, Selection selection, const SessionOptions& options)
+  Impl(Model model, Plan largest, Selection selection, const SessionOptions& options)
       : model(std::move(model)),
         weights(this->model.impl().weights),
-        plan(std::move(session_plan)),
         max_batch(options.max_batch),
-        engine(std::move(selection), options.executor, options.threads, plan.config,
-               weights.dtype == DType::f32 ? DType::f32 : options.attention) {
-    const VitConfig& c = plan.config;
+        any_size(options.any_size),
+        request{options.outputs, {}, {}, options.norm_layers, options.reconstruct},
+        layers(options.layers),
+        attention_layers(options.attention_layers),
+        info(make_info(weights, largest.config)),
+        engine(std::move(selection), options.executor, options.threads, extent_of(largest),
+               // The scores of a network with a relative bias exist in f32 only.
+               weights.dtype == DType::f32 || !largest.biases.empty() ? DType::f32 : options.attention) {
+    const VitConfig& c = largest.config;
+    if (!layers.empty()) request.outputs = request.outputs | Outputs::intermediate_layers;
+    if (request.wants(Outputs::attentions) && attention_layers.empty()) {
+      attention_layers.resize(static_cast<std::size_t>(c.num_layers));
+      std::iota(attention_layers.begin(), attention_layers.end(), 0);
+    }
+    if (!attention_layers.empty()) request.outputs = request.outputs | Outputs::attentions;
+    request = part(request.outputs);
     const auto place = [&](std::byte* base) {
       Layout layout(base);
-      state = State::place(layout, engine, weights, plan.config, max_batch, options.keep_patch_embed,
-                           options.keep_hidden_states);
+      state = State::place(layout, engine, weights, largest, max_batch, request);
       return layout.size_bytes();
     };
-    if (options.profile)
-      engine.keep_profile(static_cast<std::size_t>(max_batch + 8) * static_cast<std::size_t>(c.num_layers + 3));
+    if (options.profile) {
+      const int layers = c.num_layers + (c.decoder ? c.decoder->num_layers : 0);
+      engine.keep_profile(static_cast<std::size_t>(max_batch + 8) * static_cast<std::size_t>(layers + 3));
+    }
     arena_bytes = place(nullptr);
     arena = allocate_aligned(arena_bytes);
     place(arena.get());
     for (int b = 0; b < max_batch; ++b) preprocessors.emplace_back(c.preprocess, c.channels);
     pixels.resize(static_cast<std::size_t>(max_batch));
     converted.resize(static_cast<std::size_t>(max_batch));
-    info = make_info(weights, c);
+    plans.reserve(max_plans);
+    plans.push_back(std::move(largest));
+    plan = &plans[0];
     prepare();
   }
 
-  /// Every shape of product that a batch of 1 … max_batch pictures will need.
+  /// Every shape of product that a batch of 1 … max_batch pictures of the plan's size will need.
   void prepare() {
-    const VitConfig& c = plan.config;
+    const VitConfig& c = plan->config;
+    const Block& block = weights.blocks[0];
     engine.prepare(weights.patch, c.num_patches());
+    const int last_rows = request.last_rows(weights, c.num_tokens());
     for (int b = 1; b <= max_batch; ++b) {
-      for (const auto* l :
-           {&weights.blocks[0].qkv, &weights.blocks[0].proj, &weights.blocks[0].fc1, &weights.blocks[0].fc2})
-        engine.prepare(*l, b * c.num_tokens());
+      for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) engine.prepare(*l, b * c.num_tokens());
+      for (const auto* l : {&block.proj, &block.fc1, &block.fc2})
+        if (last_rows > 0) engine.prepare(*l, b * last_rows);
       for (const auto* l : {&weights.pooler, &weights.projection, &weights.head, &weights.head_dist})
         if (*l) engine.prepare(**l, b);
       if (const auto& pool = weights.attention_pool) {
@@ -72,17 +91,40 @@ struct Session::Impl {
         for (const auto* l : {&pool->proj, &pool->fc1, &pool->fc2}) engine.prepare(*l, b);
       }
     }
+    if (!request.reconstruct) return;
+    const Decoder& decoder = *weights.decoder;
+    for (const auto* l :
+         {&decoder.blocks[0].qkv, &decoder.blocks[0].proj, &decoder.blocks[0].fc1, &decoder.blocks[0].fc2})
+      engine.prepare(*l, c.num_tokens());
+    engine.prepare(decoder.pixels, c.num_patches());
   }
 
+  /// The request of a run for some of the outputs.
+  Request part(Outputs outputs) const {
+    Request r = request;
+    r.outputs = outputs;
+    r.layers = has(outputs, Outputs::intermediate_layers) ? layers : std::span<const int>();
+    r.attention_layers = has(outputs, Outputs::attentions) ? attention_layers : std::span<const int>();
+    return r;
+  }
+
+  Status choose_plan(std::span<const ImageView> images);
+  Status prepare_pictures(std::span<const ImageView> images);
   Result<Pixels> network_pixels(const ImageView& image, std::size_t b);
-  Output output(std::size_t batch) const;
+  Output output(const Request& r, std::size_t batch) const;
+
+  static constexpr std::size_t max_plans = 16;
 
   Model model;
   const Weights& weights;
-  Plan plan;
-  ModelInfo info;
   int max_batch;
+  bool any_size;
+  Request request;  ///< of all that there is memory for
+  std::vector<int> layers, attention_layers;
+  ModelInfo info;
   Engine engine;
+  std::vector<Plan> plans;     ///< the largest size's, and with any_size the last ones seen, the latest at the end
+  const Plan* plan = nullptr;  ///< of this run
   AlignedBytes arena;
   std::size_t arena_bytes = 0;
   State state;
@@ -92,9 +134,52 @@ struct Session::Impl {
   Timing timing;
 };
 
+/// any_size: the plan of the pictures' own size, made when it is seen for the first time.
+Status Session::Impl::choose_plan(std::span<const ImageView> images) {
+  if (!any_size) return {};
+  const int height = images[0].height, width = images[0].width;
+  for (const ImageView& image : images)
+    if (image.height != height || image.width != width)
+      return Error{ErrorCode::invalid_argument, "images: found " + size_text(image.height, image.width) +
+                                                    " pixels after " + size_text(height, width) +
+                                                    ", expected pictures of one size (SessionOptions::any_size)"};
+  if (height == plan->config.image_height && width == plan->config.image_width) return {};
+  const auto known = std::find_if(plans.begin() + 1, plans.end(), [&](const Plan& p) {
+    return p.config.image_height == height && p.config.image_width == width;
+  });
+  if (height == info.image_height && width == info.image_width) {
+    plan = &plans[0];
+  } else if (known != plans.end()) {
+    std::rotate(known, known + 1, plans.end());
+    plan = &plans.back();
+  } else {
+    if (height < 1 || width < 1 || height > info.image_height || width > info.image_width)
+      return Error{ErrorCode::invalid_argument,
+                   "image: found " + size_text(height, width) + " pixels, expected at most " +
+                       size_text(info.image_height, info.image_width) + " (SessionOptions::image_height, image_width)"};
+    auto made = make_plan(weights, height, width, "image");
+    if (!made) return made.error();
+    if (plans.size() == max_plans) plans.erase(plans.begin() + 1);
+    plans.push_back(std::move(*made));
+    plan = &plans.back();
+    prepare();
+  }
+  return {};
+}
+
+Status Session::Impl::prepare_pictures(std::span<const ImageView> images) {
+  if (auto status = choose_plan(images); !status) return status;
+  for (std::size_t b = 0; b < images.size(); ++b) {
+    auto made = network_pixels(images[b], b);
+    if (!made) return made.error();
+    pixels[b] = *made;
+  }
+  return {};
+}
+
 /// The picture as u8 [image_height, image_width, channels]: as it is, reordered, or resized and cropped.
 Result<Pixels> Session::Impl::network_pixels(const ImageView& image, std::size_t b) {
-  const VitConfig& c = plan.config;
+  const VitConfig& c = plan->config;
   if (auto status = check(image); !status) return status.error();
   const PixelFormat wanted = c.channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8;
   ImageView view = image;
@@ -116,29 +201,86 @@ Result<Pixels> Session::Impl::network_pixels(const ImageView& image, std::size_t
   return Pixels{buffer.data(), static_cast<std::ptrdiff_t>(row_bytes)};
 }
 
-Output Session::Impl::output(std::size_t batch) const {
-  const VitConfig& c = plan.config;
+Output Session::Impl::output(const Request& r, std::size_t batch) const {
+  const VitConfig& c = plan->config;
   const auto D = static_cast<std::size_t>(c.embed_dim), T = static_cast<std::size_t>(c.num_tokens());
   const auto L = static_cast<std::size_t>(c.num_layers), N = static_cast<std::size_t>(c.num_patches());
+  const auto heads = static_cast<std::size_t>(c.num_heads), registers = static_cast<std::size_t>(c.registers);
   Output out;
-  if (weights.head) out.logits = {state.logits, batch * static_cast<std::size_t>(c.num_labels)};
-  out.tokens = {state.tokens, batch * T * D};
-  if (c.has_cls) out.cls = {state.cls, batch * D};
-  if (c.registers > 0) out.registers = {state.registers, batch * static_cast<std::size_t>(c.registers) * D};
-  out.pooled = {state.pooled, batch * D};
-  if (weights.projection) out.image_embeds = {state.image_embeds, batch * static_cast<std::size_t>(c.projection_dim)};
+  const auto give = [&](Outputs what, const float* data, std::size_t size) {
+    return r.wants(what) && size > 0 ? std::span(data, size) : std::span<const float>();
+  };
+  if (weights.head) out.logits = give(Outputs::logits, state.logits, batch * static_cast<std::size_t>(c.num_labels));
+  if (c.has_cls) out.cls = give(Outputs::cls, state.cls, batch * D);
+  if (weights.projection)
+    out.image_embeds =
+        give(Outputs::image_embeds, state.image_embeds, batch * static_cast<std::size_t>(c.projection_dim));
+  out.tokens = give(Outputs::tokens, state.tokens, batch * T * D);
+  out.registers = give(Outputs::registers, state.registers, batch * registers * D);
+  out.pooled = give(Outputs::pooled, state.pooled, batch * D);
+  out.patch_embed = give(Outputs::patch_embed, state.patch_embed, batch * N * D);
+  out.hidden_states = give(Outputs::hidden_states, state.hidden_states, (L + 1) * batch * T * D);
+  out.intermediate_layers = give(Outputs::intermediate_layers, state.layers, r.layers.size() * batch * T * D);
+  out.attentions = give(Outputs::attentions, state.attentions, r.attention_layers.size() * batch * heads * T * T);
+  out.embed_dim = c.embed_dim;
   out.num_tokens = c.num_tokens();
+  out.num_prefix = c.prefix_tokens();
   out.grid_rows = c.grid_rows();
   out.grid_columns = c.grid_columns();
-  if (state.patch_embed) out.patch_embed = {state.patch_embed, batch * N * D};
-  if (state.hidden_states) out.hidden_states = {state.hidden_states, (L + 1) * batch * T * D};
   return out;
+}
+
+std::span<const float> Output::patch_tokens(std::span<const float> all, int b) const noexcept {
+  const auto D = static_cast<std::size_t>(embed_dim), T = static_cast<std::size_t>(num_tokens);
+  const std::size_t first = (static_cast<std::size_t>(b) * T + static_cast<std::size_t>(num_prefix)) * D;
+  const std::size_t size = static_cast<std::size_t>(grid_rows) * static_cast<std::size_t>(grid_columns) * D;
+  return b >= 0 && first + size <= all.size() ? all.subspan(first, size) : std::span<const float>();
 }
 
 Session::Session(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
+
+namespace {
+
+/// Blocks that a request names: each there, and once.
+Status check_blocks(const char* name, const std::vector<int>& blocks, int count) {
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (blocks[i] < 0 || blocks[i] >= count)
+      return out_of_range(name, blocks[i], ("0 … " + std::to_string(count - 1)).c_str());
+    if (std::find(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(i), blocks[i]) !=
+        blocks.begin() + static_cast<std::ptrdiff_t>(i))
+      return out_of_range(name, blocks[i], "each block once");
+  }
+  return {};
+}
+
+/// What the outputs a session is asked for may not be, for a network and a size.
+Status check_outputs(const SessionOptions& o, const Weights& w, const VitConfig& c) {
+  if (auto status = check_blocks("layers", o.layers, c.num_layers); !status) return status;
+  if (auto status = check_blocks("attention_layers", o.attention_layers, c.num_layers); !status) return status;
+  if (has(o.outputs, Outputs::intermediate_layers) && o.layers.empty())
+    return Error{ErrorCode::invalid_argument,
+                 "SessionOptions::layers: found none, expected the blocks of "
+                 "Outputs::intermediate_layers, 0 … " +
+                     std::to_string(c.num_layers - 1)};
+  if (o.reconstruct && !w.decoder)
+    return Error{ErrorCode::unsupported, "SessionOptions::reconstruct: the network (" + c.family +
+                                             ") has no decoder, expected a vit_mae with one"};
+  const double maps = has(o.outputs, Outputs::attentions) || !o.attention_layers.empty()
+                          ? static_cast<double>(o.attention_layers.empty() ? static_cast<std::size_t>(c.num_layers)
+                                                                           : o.attention_layers.size())
+                          : 0;
+  const double tokens = c.num_tokens(), bytes = maps * o.max_batch * c.num_heads * tokens * tokens * sizeof(float);
+  if (bytes > max_maps_bytes)
+    return Error{ErrorCode::invalid_argument, "SessionOptions::attention_layers: their maps would take " +
+                                                  std::to_string(bytes * 1e-9) + " GB, expected at most " +
+                                                  std::to_string(max_maps_bytes * 1e-9) + "; ask for fewer layers"};
+  return {};
+}
+
+}  // namespace
 
 Result<Session> Model::session() const { return session(SessionOptions{}); }
 
@@ -157,6 +299,7 @@ Result<Session> Model::session(const SessionOptions& options) const try {
                      impl_->weights.gemm_name + "' reads them"};
   auto plan = make_plan(impl_->weights, options.image_height, options.image_width);
   if (!plan) return plan.error();
+  if (auto status = check_outputs(options, impl_->weights, plan->config); !status) return status.error();
   return Session(std::make_unique<Session::Impl>(*this, std::move(*plan), std::move(*selection), options));
 } catch (const std::bad_alloc&) {
   return Error{ErrorCode::out_of_memory, "making a session: out of memory"};
@@ -166,22 +309,54 @@ Result<Session> Model::session(const SessionOptions& options) const try {
 
 Result<Output> Session::run(const ImageView& image) noexcept { return run(std::span(&image, 1)); }
 
-Result<Output> Session::run(std::span<const ImageView> images) noexcept try {
+Result<Output> Session::run(std::span<const ImageView> images) noexcept { return run(images, impl_->request.outputs); }
+
+Result<Output> Session::run(std::span<const ImageView> images, Outputs outputs) noexcept try {
   Impl& s = *impl_;
   if (images.empty() || images.size() > static_cast<std::size_t>(s.max_batch))
     return Error{ErrorCode::invalid_argument, "images: found " + std::to_string(images.size()) + ", expected 1 … " +
                                                   std::to_string(s.max_batch) + " (SessionOptions::max_batch)"};
+  if ((outputs | s.request.outputs) != s.request.outputs)
+    return Error{ErrorCode::invalid_argument,
+                 "outputs: found one that SessionOptions::outputs does not have, expected "
+                 "those there is memory for"};
+  const Request request = s.part(outputs);
   const auto start = Clock::now();
-  for (std::size_t b = 0; b < images.size(); ++b) {
-    auto pixels = s.network_pixels(images[b], b);
-    if (!pixels) return pixels.error();
-    s.pixels[b] = *pixels;
-  }
+  if (auto status = s.prepare_pictures(images); !status) return status.error();
   const auto ready = Clock::now();
   s.engine.profile().start();
-  forward(s.engine, s.weights, s.plan, s.state, std::span(s.pixels).first(images.size()));
+  forward(s.engine, s.weights, *s.plan, s.state, std::span(s.pixels).first(images.size()), request);
   s.timing = {milliseconds(ready - start), milliseconds(Clock::now() - ready)};
-  return s.output(images.size());
+  return s.output(request, images.size());
+} catch (...) {
+  return Error{ErrorCode::out_of_memory, {}};
+}
+
+Result<Reconstruction> Session::reconstruct(const ImageView& image, std::span<const std::uint8_t> mask) noexcept try {
+  Impl& s = *impl_;
+  if (!s.request.reconstruct)
+    return Error{ErrorCode::invalid_argument,
+                 "reconstruct: the session has no memory for it, expected SessionOptions::reconstruct"};
+  const auto start = Clock::now();
+  if (auto status = s.prepare_pictures(std::span(&image, 1)); !status) return status.error();
+  const VitConfig& c = s.plan->config;
+  const auto N = static_cast<std::size_t>(c.num_patches()), size = N * static_cast<std::size_t>(c.patch_size());
+  if (mask.size() != N)
+    return Error{ErrorCode::invalid_argument, "mask: found " + std::to_string(mask.size()) + " patches, expected " +
+                                                  std::to_string(N) + " (" + std::to_string(c.grid_rows()) + " × " +
+                                                  std::to_string(c.grid_columns()) + ")"};
+  const auto ready = Clock::now();
+  s.engine.profile().start();
+  predict_patches(s.engine, s.weights, *s.plan, s.state, s.pixels[0], mask.data());
+  predicted_pixels(*s.plan, s.state, s.pixels[0], mask.data());
+  s.timing = {milliseconds(ready - start), milliseconds(Clock::now() - ready)};
+  return Reconstruction{{s.state.predictions, size},
+                        {s.state.predicted, size},
+                        {s.state.whole, size},
+                        c.image_height,
+                        c.image_width,
+                        c.channels,
+                        static_cast<int>(std::count(mask.begin(), mask.end(), 0))};
 } catch (...) {
   return Error{ErrorCode::out_of_memory, {}};
 }
@@ -200,23 +375,5 @@ std::string Session::describe() const {
 }
 
 std::size_t Session::memory_bytes() const noexcept { return impl_->arena_bytes + impl_->engine.scratch_bytes(); }
-
-std::vector<Prediction> top_k(std::span<const float> logits, int k) {
-  std::vector<int> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto count = std::min(order.size(), static_cast<std::size_t>(std::max(k, 0)));
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), [&](int a, int b) {
-    const float x = logits[static_cast<std::size_t>(a)], y = logits[static_cast<std::size_t>(b)];
-    return x != y ? x > y : a < b;
-  });
-  if (count == 0) return {};
-  const double top = logits[static_cast<std::size_t>(order[0])];
-  double sum = 0;
-  for (const float x : logits) sum += std::exp(x - top);
-  std::vector<Prediction> best;
-  for (std::size_t i = 0; i < count; ++i)
-    best.push_back({order[i], static_cast<float>(std::exp(logits[static_cast<std::size_t>(order[i])] - top) / sum)});
-  return best;
-}
 
 }  // namespace vitrail

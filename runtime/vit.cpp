@@ -3,9 +3,7 @@
 #include <algorithm>
 
 namespace vitrail {
-namespace {
 
-/// Rows of `k` elements for the next product: u8 in int8, f32 (in `f`) otherwise.
 Rows rows_of(const State& s, DType dtype, int count, int k, float* f) {
   Rows rows{.count = count, .k = k};
   if (dtype == DType::f32) {
@@ -18,9 +16,7 @@ Rows rows_of(const State& s, DType dtype, int count, int k, float* f) {
   return rows;
 }
 
-/// Pixels → tokens of picture `b`: x[prefix + i] = patch i · W + b + position i, after CLS, distillation and
-/// register tokens.
-void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels& picture, std::size_t b) {
+void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels& picture, std::size_t b, bool keep) {
   const VitConfig& c = plan.config;
   const auto dim = static_cast<std::size_t>(c.embed_dim);
   const auto patches_dim = static_cast<std::size_t>(c.num_patches()) * dim;
@@ -36,9 +32,11 @@ void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels
   e.patchify(plan, w, picture.data, picture.stride_bytes, patches);
   std::copy_n(w.prefix, prefix_dim, x);
   e.linear("patch_embed", patches, w.patch, Activation::none, plan.positions, dim, x + prefix_dim, dim);  // [N, D]
-  if (s.patch_embed)
+  if (keep)
     e.linear("patch_embed", patches, w.patch, Activation::none, nullptr, 0, s.patch_embed + b * patches_dim, dim);
 }
+
+namespace {
 
 /// dst [D] = the mean of the patch rows of `tokens` [T, D].
 void mean_of_patches(const VitConfig& c, const float* tokens, float* dst) {
@@ -50,9 +48,10 @@ void mean_of_patches(const VitConfig& c, const float* tokens, float* dst) {
   for (std::size_t d = 0; d < dim; ++d) dst[d] /= static_cast<float>(c.num_patches());
 }
 
-/// pooled [B, D] of the tokens: the CLS row, the mean of the patch rows, or what a learned query finds in all rows.
-void pool(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch) {
-  const auto D = static_cast<std::size_t>(c.embed_dim), TD = static_cast<std::size_t>(c.num_tokens()) * D;
+/// pooled [B, D] of the tokens [B, T, D]: the CLS row, the mean of the patch rows, or what a learned query finds in all
+/// rows.
+void pool(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch, int tokens) {
+  const auto D = static_cast<std::size_t>(c.embed_dim), TD = static_cast<std::size_t>(tokens) * D;
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) {
     if (c.pool == Pool::mean)
       mean_of_patches(c, s.tokens + b * TD, s.pooled + b * D);
@@ -63,7 +62,7 @@ void pool(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch) 
   if (!w.attention_pool) return;
 
   const AttentionPool& p = *w.attention_pool;
-  Rows a = rows_of(s, w.dtype, batch * c.num_tokens(), c.embed_dim, s.tokens);
+  Rows a = rows_of(s, w.dtype, batch * tokens, c.embed_dim, s.tokens);
   e.quantize(s.tokens, a);
   e.linear("pool_kv", a, p.key_value, Activation::none, nullptr, 0, s.qkv, 2 * D);  // key, value [B·T, 2D]
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
@@ -91,7 +90,7 @@ void cls_and_mean(const VitConfig& c, State& s, int batch) {
 
 /// logits [B, num_labels] of the pooled rows. DeiT's second head reads the distillation token; logits and pooled are
 /// then the means of the two.
-void classify(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch) {
+void classify(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch, int tokens) {
   const auto labels = static_cast<std::size_t>(c.num_labels), dim = static_cast<std::size_t>(c.embed_dim);
   float* features = s.pooled;
   if (c.pool == Pool::cls_and_mean) cls_and_mean(c, s, batch), features = s.head_rows;
@@ -100,7 +99,7 @@ void classify(Engine& e, const Weights& w, const VitConfig& c, State& s, int bat
   e.linear("head", rows, *w.head, Activation::none, nullptr, 0, s.logits, labels);
   if (!w.head_dist) return;
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
-    std::copy_n(s.tokens + (b * static_cast<std::size_t>(c.num_tokens()) + 1) * dim, dim, s.rows + b * dim);
+    std::copy_n(s.tokens + (b * static_cast<std::size_t>(tokens) + 1) * dim, dim, s.rows + b * dim);
   e.quantize(s.rows, rows);
   e.linear("head", rows, *w.head_dist, Activation::none, nullptr, 0, s.logits_dist, labels);
   for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * labels; ++i)
@@ -109,83 +108,153 @@ void classify(Engine& e, const Weights& w, const VitConfig& c, State& s, int bat
     s.pooled[i] = (s.pooled[i] + s.rows[i]) * 0.5f;
 }
 
+/// What is read from the tokens [B, T, D].
+void heads(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch, int tokens, const Request& request) {
+  const auto D = static_cast<std::size_t>(c.embed_dim);
+  pool(e, w, c, s, batch, tokens);                                 // pooled [B, D]
+  if (request.classifies(w)) classify(e, w, c, s, batch, tokens);  // logits [B, labels]
+  const bool project = w.projection && request.wants(Outputs::image_embeds);
+  const bool finish = w.pooler && request.wants(Outputs::pooled);
+  if (!project && !finish) return;
+  Rows p = rows_of(s, w.dtype, batch, c.embed_dim, s.pooled);
+  e.quantize(s.pooled, p);
+  if (project)  // image_embeds [B, projection_dim]
+    e.linear("projection", p, *w.projection, Activation::none, nullptr, 0, s.image_embeds,
+             static_cast<std::size_t>(c.projection_dim));
+  if (!finish) return;
+  e.linear("pooler", p, *w.pooler, Activation::tanh, nullptr, 0, s.rows, D);
+  std::copy_n(s.rows, static_cast<std::size_t>(batch) * D, s.pooled);
+}
+
+/// Where the result of block `index` goes; null where nobody asked.
+float* slot(std::span<const int> blocks, int index, float* base, std::size_t size) {
+  const auto at = std::find(blocks.begin(), blocks.end(), index);
+  return at == blocks.end() ? nullptr : base + static_cast<std::size_t>(at - blocks.begin()) * size;
+}
+
 }  // namespace
 
-void transform(Engine& e, const Weights& w, const Plan& plan, const Block& block, State& s, int batch) {
-  const VitConfig& c = plan.config;
-  const int count = batch * c.num_tokens();
-  const auto D = static_cast<std::size_t>(c.embed_dim), M = static_cast<std::size_t>(c.mlp_dim);
-  const std::size_t TD = static_cast<std::size_t>(c.num_tokens()) * D;
+bool Request::classifies(const Weights& w) const {
+  return w.head && (wants(Outputs::logits) || (w.head_dist && wants(Outputs::pooled)));
+}
 
-  Rows a = rows_of(s, w.dtype, count, c.embed_dim, s.rows);
+bool Request::pools(const Weights& w) const {
+  return classifies(w) || wants(Outputs::pooled) || (w.projection && wants(Outputs::image_embeds));
+}
+
+int Request::last_rows(const Weights& w, int tokens) const {
+  const VitConfig& c = w.config;
+  const auto includes_last = [&](std::span<const int> blocks) {
+    return std::find(blocks.begin(), blocks.end(), c.num_layers - 1) != blocks.end();
+  };
+  if (wants(Outputs::tokens | Outputs::hidden_states) || includes_last(layers) || includes_last(attention_layers))
+    return tokens;
+  int rows = wants(Outputs::cls) && c.has_cls ? 1 : 0;
+  if (wants(Outputs::registers) && c.registers > 0) rows = c.prefix_tokens();
+  if (!pools(w)) return rows;
+  if (c.pool == Pool::mean || c.pool == Pool::attention || (c.pool == Pool::cls_and_mean && classifies(w)))
+    return tokens;
+  return std::max(rows, w.head_dist ? 2 : 1);
+}
+
+int Request::blocks(const Weights& w, int tokens) const {
+  if (last_rows(w, tokens) > 0) return w.config.num_layers;
+  int last = -1;
+  for (const auto& list : {layers, attention_layers})
+    for (const int block : list) last = std::max(last, block);
+  return last + 1;
+}
+
+void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, State& s, int batch, int tokens, int rows,
+               const RelativeBias* bias, float* maps) {
+  const VitConfig& c = plan.config;
+  const int count = batch * rows;
+  const auto D = static_cast<std::size_t>(c.embed_dim), M = static_cast<std::size_t>(c.mlp_dim);
+  const auto T = static_cast<std::size_t>(tokens), R = static_cast<std::size_t>(rows), TD = T * D;
+
+  Rows a = rows_of(s, dtype, batch * tokens, c.embed_dim, s.rows);
   e.norm(s.x, block.norm1, c.layer_norm_eps, a);                              // a [B·T, D]
   e.linear("qkv", a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);  // qkv [B·T, 3D]
   for (std::size_t b = 0; plan.cos && b < static_cast<std::size_t>(batch); ++b) e.rotate(plan, s.qkv + 3 * b * TD);
-  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
-    e.attention(s.qkv + 3 * b * TD, 3 * D, c.num_tokens(), s.qkv + 3 * b * TD + D, s.qkv + 3 * b * TD + 2 * D, 3 * D,
-                s.heads, s.rows + b * TD);                            // rows [B·T, D]
-  e.quantize(s.rows, a);                                              // a [B·T, D]
-  e.linear("proj", a, block.proj, Activation::none, s.x, D, s.x, D);  // x += [B·T, D]
-
-  e.norm(s.x, block.norm2, c.layer_norm_eps, a);  // a [B·T, D]
-  if (c.gated_mlp) {
-    e.linear("fc1", a, block.fc1, Activation::none, nullptr, 0, s.gates, 2 * M);  // gates [B·T, 2M]
-    e.swiglu(s.gates, count, c.mlp_dim, s.hidden);                                // hidden [B·T, M]
-  } else {
-    e.linear("fc1", a, block.fc1, c.activation, nullptr, 0, s.hidden, M);  // hidden [B·T, M]
+  e.shape_attention(tokens, c.num_heads, c.head_dim());
+  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) {
+    const float* qkv = s.qkv + 3 * b * TD;
+    e.attention(qkv, 3 * D, rows, qkv + D, qkv + 2 * D, 3 * D, s.heads, s.rows + b * R * D, bias,
+                maps ? maps + b * static_cast<std::size_t>(c.num_heads) * T * T : nullptr);  // rows [B·R, D]
+    if (rows != tokens) std::copy_n(s.x + b * TD, R * D, s.x + b * R * D);                   // x [B, R, D]
   }
-  Rows h = rows_of(s, w.dtype, count, c.mlp_dim, s.hidden);
-  e.quantize(s.hidden, h);                                          // h [B·T, M]
-  e.linear("fc2", h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·T, D]
+  a.count = count;
+  e.quantize(s.rows, a);                                              // a [B·R, D]
+  e.linear("proj", a, block.proj, Activation::none, s.x, D, s.x, D);  // x += [B·R, D]
+
+  e.norm(s.x, block.norm2, c.layer_norm_eps, a);  // a [B·R, D]
+  if (c.gated_mlp) {
+    e.linear("fc1", a, block.fc1, Activation::none, nullptr, 0, s.gates, 2 * M);  // gates [B·R, 2M]
+    e.swiglu(s.gates, count, c.mlp_dim, s.hidden);                                // hidden [B·R, M]
+  } else {
+    e.linear("fc1", a, block.fc1, c.activation, nullptr, 0, s.hidden, M);  // hidden [B·R, M]
+  }
+  Rows h = rows_of(s, dtype, count, c.mlp_dim, s.hidden);
+  e.quantize(s.hidden, h);                                          // h [B·R, M]
+  e.linear("fc2", h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·R, D]
 }
 
-void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures) {
+void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures,
+             const Request& request) {
   const VitConfig& c = plan.config;
-  const int batch = static_cast<int>(pictures.size()), count = batch * c.num_tokens();
-  const auto D = static_cast<std::size_t>(c.embed_dim), R = static_cast<std::size_t>(c.registers);
-  const std::size_t TD = static_cast<std::size_t>(c.num_tokens()) * D, BTD = static_cast<std::size_t>(batch) * TD;
-  auto keep = [&, at = s.hidden_states]() mutable {
-    if (at) at = std::copy_n(s.x, BTD, at);
+  const int batch = static_cast<int>(pictures.size()), blocks = request.blocks(w, c.num_tokens());
+  const auto B = pictures.size(), D = static_cast<std::size_t>(c.embed_dim),
+             T = static_cast<std::size_t>(c.num_tokens());
+  const std::size_t maps_size = B * static_cast<std::size_t>(c.num_heads) * T * T;
+  if (blocks == 0 && !request.wants(Outputs::patch_embed)) return;
+  int tokens = c.num_tokens();
+  const auto final_norm = [&](float* dst) {
+    const std::size_t size = static_cast<std::size_t>(batch * tokens) * D;
+    w.norm ? e.norm(s.x, *w.norm, c.layer_norm_eps, batch * tokens, c.embed_dim, dst)
+           : static_cast<void>(std::copy_n(s.x, size, dst));
+  };
+  const auto keep_hidden_state = [&](std::size_t index) {
+    if (request.wants(Outputs::hidden_states)) std::copy_n(s.x, B * T * D, s.hidden_states + index * B * T * D);
   };
 
-  for (std::size_t b = 0; b < pictures.size(); ++b) embed(e, w, plan, s, pictures[b], b);  // x [B·T, D]
-  if (w.pre_norm) e.norm(s.x, *w.pre_norm, c.layer_norm_eps, count, c.embed_dim, s.x);     // x [B·T, D]
-  keep();
-  for (const Block& block : w.blocks) {
-    transform(e, w, plan, block, s, batch);  // x [B·T, D]
-    keep();
+  for (std::size_t b = 0; b < B; ++b)
+    embed(e, w, plan, s, pictures[b], b, request.wants(Outputs::patch_embed));                   // x [B·T, D]
+  if (w.pre_norm) e.norm(s.x, *w.pre_norm, c.layer_norm_eps, batch * tokens, c.embed_dim, s.x);  // x [B·T, D]
+  keep_hidden_state(0);
+  for (int i = 0; i < blocks; ++i) {
+    const auto block = static_cast<std::size_t>(i);
+    const int rows = i + 1 == c.num_layers ? request.last_rows(w, tokens) : tokens;
+    float* maps = slot(request.attention_layers, i, s.attentions, maps_size);
+    transform(e, w.dtype, plan, w.blocks[block], s, batch, tokens, rows,
+              plan.biases.empty() ? nullptr : &plan.biases[block], maps);  // x [B·R, D]
+    tokens = rows;
+    keep_hidden_state(block + 1);
+    float* layer = slot(request.layers, i, s.layers, B * T * D);
+    if (layer) request.norm_layers ? final_norm(layer) : static_cast<void>(std::copy_n(s.x, B * T * D, layer));
   }
+  if (blocks < c.num_layers) return;
 
-  if (w.norm)
-    e.norm(s.x, *w.norm, c.layer_norm_eps, count, c.embed_dim, s.tokens);  // tokens [B, T, D]
-  else
-    std::copy_n(s.x, BTD, s.tokens);
-  for (std::size_t b = 0; b < pictures.size(); ++b) {
-    const float* tokens = s.tokens + b * TD;
-    if (c.has_cls) std::copy_n(tokens, D, s.cls + b * D);  // cls [B, D]
-    std::copy_n(tokens + (static_cast<std::size_t>(c.prefix_tokens()) - R) * D, R * D, s.registers + b * R * D);
+  final_norm(s.tokens);  // tokens [B, R, D]
+  const auto R = static_cast<std::size_t>(tokens), prefix = static_cast<std::size_t>(c.prefix_tokens());
+  const auto registers = static_cast<std::size_t>(c.registers);
+  for (std::size_t b = 0; b < B; ++b) {
+    const float* of_picture = s.tokens + b * R * D;
+    if (c.has_cls) std::copy_n(of_picture, D, s.cls + b * D);  // cls [B, D]
+    if (request.wants(Outputs::registers))
+      std::copy_n(of_picture + (prefix - registers) * D, registers * D, s.registers + b * registers * D);
   }
-  pool(e, w, c, s, batch);                  // pooled [B, D]
-  if (w.head) classify(e, w, c, s, batch);  // logits [B, labels]
-  if (w.pooler || w.projection) {
-    Rows p = rows_of(s, w.dtype, batch, c.embed_dim, s.pooled);
-    e.quantize(s.pooled, p);
-    if (w.projection)  // image_embeds [B, projection_dim]
-      e.linear("projection", p, *w.projection, Activation::none, nullptr, 0, s.image_embeds,
-               static_cast<std::size_t>(c.projection_dim));
-    if (!w.pooler) return;
-    e.linear("pooler", p, *w.pooler, Activation::tanh, nullptr, 0, s.rows, D);
-    std::copy_n(s.rows, static_cast<std::size_t>(batch) * D, s.pooled);
-  }
+  if (request.pools(w)) heads(e, w, c, s, batch, tokens, request);
 }
 
-State State::place(Layout& layout, const Engine& e, const Weights& w, const VitConfig& c, int max_batch,
-                   bool keep_patch_embed, bool keep_hidden_states) {
+State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan& largest, int max_batch,
+                   const Request& request) {
+  const VitConfig& c = largest.config;
+  const Extent extent = extent_of(largest);
   const bool f32 = w.dtype == DType::f32;
-  const auto B = static_cast<std::size_t>(max_batch), N = static_cast<std::size_t>(c.num_patches());
-  const auto T = static_cast<std::size_t>(c.num_tokens()), D = static_cast<std::size_t>(c.embed_dim);
-  const auto M = static_cast<std::size_t>(c.mlp_dim), K = static_cast<std::size_t>(c.patch_size());
-  const auto labels = static_cast<std::size_t>(c.num_labels);
+  const auto B = static_cast<std::size_t>(max_batch), N = static_cast<std::size_t>(extent.patches);
+  const auto T = static_cast<std::size_t>(extent.tokens), D = static_cast<std::size_t>(extent.embed_dim);
+  const auto M = static_cast<std::size_t>(extent.mlp_dim), K = static_cast<std::size_t>(extent.patch_size);
+  const auto labels = static_cast<std::size_t>(c.num_labels), L = static_cast<std::size_t>(c.num_layers);
   State s;
   s.x = layout.take<float>(B * T * D);
   s.tokens = layout.take<float>(B * T * D);
@@ -199,9 +268,15 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const VitC
   s.quant = layout.take<RowQuant>(std::max(B * T, N));
   s.rows = layout.take<float>(B * T * D);
   if (!f32) s.q = layout.take<std::uint8_t>(B * std::max(T * align_up(std::max(D, M)), align_up(2 * D)));
-  if (keep_patch_embed) s.patch_embed = layout.take<float>(B * N * D);
-  if (keep_hidden_states)
-    s.hidden_states = layout.take<float>((static_cast<std::size_t>(c.num_layers) + 1) * B * T * D);
+  if (request.wants(Outputs::patch_embed)) s.patch_embed = layout.take<float>(B * N * D);
+  if (request.wants(Outputs::hidden_states)) s.hidden_states = layout.take<float>((L + 1) * B * T * D);
+  s.layers = layout.take<float>(request.layers.size() * B * T * D);
+  s.attentions =
+      layout.take<float>(request.attention_layers.size() * B * static_cast<std::size_t>(c.num_heads) * T * T);
+  if (request.reconstruct) {
+    s.predictions = layout.take<float>(N * K);
+    for (auto* bytes : {&s.pixel_patches, &s.predicted, &s.whole}) *bytes = layout.take<std::uint8_t>(N * K);
+  }
 
   // One after the other in time, so one over the other in memory.
   const std::size_t shared = layout.mark();

@@ -6,48 +6,84 @@
 #include "runtime/engine.hpp"
 #include "runtime/plan.hpp"
 #include "runtime/weights.hpp"
+#include "vitrail/session.hpp"
 
 namespace vitrail {
+
+/// What one run is to give.
+struct Request {
+  Outputs outputs = Outputs::standard;
+  std::span<const int> layers, attention_layers;  ///< blocks, each 0 … L − 1
+  bool norm_layers = true;
+  bool reconstruct = false;
+
+  bool wants(Outputs any) const { return has(outputs, any); }
+  /// Whether something is made of the pooled vector, or it is wanted itself.
+  bool pools(const Weights& w) const;
+  bool classifies(const Weights& w) const;
+  /// Tokens of each picture that the last block must give, the first ones; 0: none.
+  int last_rows(const Weights& w, int tokens) const;
+  /// Blocks that must run.
+  int blocks(const Weights& w, int tokens) const;
+};
 
 /// The activations of one session, for B pictures at most; shapes with T = tokens, D = embed_dim, M = mlp_dim, N =
 /// patches. The big buffers share memory where their lives do not overlap.
 struct State {
-  float* x = nullptr;               ///< [B, T, D] the residual stream
-  std::uint8_t* q = nullptr;        ///< [B·T, widest row] u8 rows, int8 only
-  RowQuant* quant = nullptr;        ///< [B·T]
-  std::uint8_t* patches = nullptr;  ///< [N, P·P·C rounded up to 64], one picture
-  float* patches_f32 = nullptr;     ///< [N, P·P·C], f32 only
-  float* qkv = nullptr;             ///< [B·T, 3D]
-  std::byte* heads = nullptr;       ///< one picture's keys and values, packed
-  float* rows = nullptr;            ///< [B·T, D] attention's output; normalised rows in f32
-  float* hidden = nullptr;          ///< [B·T, M] inside the MLP
-  float* gates = nullptr;           ///< [B·T, 2M] SwiGLU's two halves
-  float* tokens = nullptr;          ///< [B, T, D] after the final LayerNorm
-  float* cls = nullptr;             ///< [B, D]
-  float* pooled = nullptr;          ///< [B, D]
-  float* registers = nullptr;       ///< [B, registers, D]
-  float* image_embeds = nullptr;    ///< [B, projection_dim]
-  float* head_rows = nullptr;       ///< [B, 2D] with Pool::cls_and_mean
-  float* logits = nullptr;          ///< [B, num_labels]
-  float* logits_dist = nullptr;     ///< [B, num_labels] of the distillation head
-  float* patch_embed = nullptr;     ///< [B, N, D], when kept
-  float* hidden_states = nullptr;   ///< [L + 1, B, T, D], when kept
+  float* x = nullptr;                                   ///< [B, T, D] the residual stream
+  std::uint8_t* q = nullptr;                            ///< [B·T, widest row] u8 rows, int8 only
+  RowQuant* quant = nullptr;                            ///< [B·T]
+  std::uint8_t* patches = nullptr;                      ///< [N, P·P·C rounded up to 64], one picture
+  float* patches_f32 = nullptr;                         ///< [N, P·P·C], f32 only
+  float* qkv = nullptr;                                 ///< [B·T, 3D]
+  std::byte* heads = nullptr;                           ///< one picture's keys and values, packed
+  float* rows = nullptr;                                ///< [B·T, D] attention's output; normalised rows in f32
+  float* hidden = nullptr;                              ///< [B·T, M] inside the MLP
+  float* gates = nullptr;                               ///< [B·T, 2M] SwiGLU's two halves
+  float* tokens = nullptr;                              ///< [B, T, D] after the final LayerNorm
+  float* cls = nullptr;                                 ///< [B, D]
+  float* pooled = nullptr;                              ///< [B, D]
+  float* registers = nullptr;                           ///< [B, registers, D]
+  float* image_embeds = nullptr;                        ///< [B, projection_dim]
+  float* head_rows = nullptr;                           ///< [B, 2D] with Pool::cls_and_mean
+  float* logits = nullptr;                              ///< [B, num_labels]
+  float* logits_dist = nullptr;                         ///< [B, num_labels] of the distillation head
+  float* patch_embed = nullptr;                         ///< [B, N, D], when kept
+  float* hidden_states = nullptr;                       ///< [L + 1, B, T, D], when kept
+  float* layers = nullptr;                              ///< [layers, B, T, D], when kept
+  float* attentions = nullptr;                          ///< [attention_layers, B, heads, T, T], when kept
+  float* predictions = nullptr;                         ///< [N, P·P·C] of a decoder
+  std::uint8_t* pixel_patches = nullptr;                ///< [N, P·P·C]
+  std::uint8_t *predicted = nullptr, *whole = nullptr;  ///< [H, W, C]
 
   /// Places all of them in `layout`.
-  static State place(Layout& layout, const Engine& e, const Weights& w, const VitConfig& c, int max_batch,
-                     bool keep_patch_embed, bool keep_hidden_states);
+  static State place(Layout& layout, const Engine& e, const Weights& w, const Plan& largest, int max_batch,
+                     const Request& request);
 };
 
-/// One picture of exactly the session's size: u8 [image_height, image_width, channels].
+/// Rows of `k` elements for the next product: u8 in int8, f32 (in `f`) otherwise.
+Rows rows_of(const State& s, DType dtype, int count, int k, float* f);
+
+/// One picture of exactly the plan's size: u8 [image_height, image_width, channels].
 struct Pixels {
   const std::uint8_t* data;
   std::ptrdiff_t stride_bytes;
 };
 
-/// One encoder block on s.x [batch, T, D], in place: x += attention(norm(x)), x += mlp(norm(x)).
-void transform(Engine& e, const Weights& w, const Plan& plan, const Block& block, State& s, int batch);
+/// Picture `b` → x [T, D] of its tokens: CLS, distillation and register tokens, then patch i · W + b + position i.
+/// @param keep  the patches go to s.patch_embed too, without their positions
+void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels& picture, std::size_t b,
+           bool keep = false);
 
-/// Fills tokens, cls, pooled and logits of `s` for `pictures`. Does not allocate or throw.
-void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures);
+/// One encoder block on s.x [batch, tokens, D], in place: x += attention(norm(x)), x += mlp(norm(x)).
+/// @param rows  tokens of each picture that go on, the first ones: x is [batch, rows, D] afterwards
+/// @param bias  what attention adds to its scores, or null
+/// @param maps  room for attention weights [batch, heads, tokens, tokens], or null; needs all rows
+void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, State& s, int batch, int tokens, int rows,
+               const RelativeBias* bias = nullptr, float* maps = nullptr);
+
+/// Fills what `request` names. Does not allocate or throw.
+void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures,
+             const Request& request);
 
 }  // namespace vitrail

@@ -46,7 +46,9 @@ class Packer {
   Norm norm(const NormSource& source) { return {vector(source.weight), vector(source.bias)}; }
   /// @param scale  [out] that multiplies what the layer gives, weights and bias alike (LayerScale, folded); may be null
   Linear linear(const LinearSource& source, const float* scale = nullptr);
+  Block block(const BlockSource& source);
   AttentionPool attention_pool(const AttentionPoolSource& source);
+  Decoder decoder(const DecoderSource& source);
   Linear patch_embedding();
   void tokens();
   Linear pack(int out, int in, const float* bias, const std::string& name, const RowReader& row);
@@ -164,26 +166,57 @@ Linear Packer::linear(const LinearSource& source, const float* scale) {
   return result;
 }
 
+Block Packer::block(const BlockSource& source) {
+  const auto scale = [&](const std::optional<TensorView>& s) { return s ? vector(*s) : nullptr; };
+  // One table of biases may serve all blocks.
+  const bool shared = source.bias && !w_.blocks.empty() && source.bias->data == source_.blocks[0].bias->data;
+  return {norm(source.norm1),
+          linear(source.qkv),
+          linear(source.proj, scale(source.scale1)),
+          norm(source.norm2),
+          linear(source.fc1),
+          linear(source.fc2, scale(source.scale2)),
+          shared ? w_.blocks[0].bias : scale(source.bias)};
+}
+
+Decoder Packer::decoder(const DecoderSource& source) {
+  Decoder d;
+  const DecoderConfig& sizes = *w_.config.decoder;
+  d.config = w_.config;
+  d.config.embed_dim = sizes.embed_dim;
+  d.config.num_layers = sizes.num_layers;
+  d.config.num_heads = sizes.num_heads;
+  d.config.mlp_dim = sizes.mlp_dim;
+  d.embed = linear(source.embed);
+  d.mask_token = vector(source.mask_token);
+  d.positions = vector(source.positions);
+  for (const auto& each : source.blocks) {
+    if (failed()) break;
+    d.blocks.push_back(block(each));
+  }
+  d.norm = norm(source.norm);
+  d.pixels = linear(source.pixels);
+  return d;
+}
+
 AttentionPool Packer::attention_pool(const AttentionPoolSource& source) {
-  const int dim = w_.config.embed_dim;
-  const auto D = static_cast<std::size_t>(dim);
-  const float *probe = vector(source.probe), *bias = vector(source.qkv_bias);
+  const auto D = static_cast<std::size_t>(w_.config.embed_dim);
+  const TensorView& weight = source.query.weights[0];
+  const float *probe = vector(source.probe), *bias = vector(*source.query.biases[0]);
   float* query = w_.storage.make<float>(align_up(D, 64));
   std::vector<float> row(D);
   for (std::size_t n = 0; n < D; ++n) {
-    to_f32(source.qkv_weight, static_cast<std::int64_t>(n * D), dim, row.data());
+    to_f32(weight, static_cast<std::int64_t>(n * D), w_.config.embed_dim, row.data());
     double sum = bias[n];
     for (std::size_t k = 0; k < D; ++k) sum += static_cast<double>(row[k]) * probe[k];
     query[n] = static_cast<float>(sum);
   }
-  if (!finite(query, D)) fail(not_finite(source.qkv_weight.name));
+  if (!finite(query, D)) fail(not_finite(weight.name));
+  w_.parameters += static_cast<std::uint64_t>(weight.elements());
+  advance(weight.size_bytes());
   AttentionPool pool;
   pool.query = query;
-  pool.key_value = pack(2 * dim, dim, bias + D, source.qkv_weight.name, [&](int n, float* dst, float*) {
-    to_f32(source.qkv_weight, static_cast<std::int64_t>(dim + n) * dim, dim, dst);
-  });
-  w_.parameters += static_cast<std::uint64_t>(source.qkv_weight.elements());
-  advance(source.qkv_weight.size_bytes());
+  pool.key_value = linear(source.key_value);
   pool.proj = linear(source.proj);
   pool.norm = norm(source.norm);
   pool.fc1 = linear(source.fc1);
@@ -260,21 +293,28 @@ std::uint64_t Packer::source_bytes() const {
   const auto add_norm = [&](const NormSource& n) { bytes += n.weight.size_bytes() + n.bias.size_bytes(); };
   for (const auto& token : {source_.cls, source_.dist, source_.registers, source_.positions})
     if (token) bytes += token->size_bytes();
-  for (const auto& block : source_.blocks) {
+  const auto add_block = [&](const BlockSource& block) {
     for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) add(*l);
     add_norm(block.norm1);
     add_norm(block.norm2);
-    for (const auto& scale : {block.scale1, block.scale2})
-      if (scale) bytes += scale->size_bytes();
-  }
+    for (const auto& vector : {block.scale1, block.scale2, block.bias})
+      if (vector) bytes += vector->size_bytes();
+  };
+  for (const auto& block : source_.blocks) add_block(block);
   for (const auto* n : {&source_.pre_norm, &source_.norm, &source_.pool_norm})
     if (*n) add_norm(**n);
   for (const auto* l : {&source_.pooler, &source_.projection, &source_.head, &source_.head_dist})
     if (*l) add(**l);
   if (const auto& p = source_.attention_pool) {
-    bytes += p->probe.size_bytes() + p->qkv_weight.size_bytes() + p->qkv_bias.size_bytes();
-    for (const auto* l : {&p->proj, &p->fc1, &p->fc2}) add(*l);
+    bytes += p->probe.size_bytes() + p->query.biases[0]->size_bytes();
+    for (const auto* l : {&p->query, &p->key_value, &p->proj, &p->fc1, &p->fc2}) add(*l);
     add_norm(p->norm);
+  }
+  if (const auto& d = source_.decoder) {
+    bytes += d->mask_token.size_bytes() + d->positions.size_bytes();
+    for (const auto* l : {&d->embed, &d->pixels}) add(*l);
+    for (const auto& block : d->blocks) add_block(block);
+    add_norm(d->norm);
   }
   return bytes;
 }
@@ -285,9 +325,7 @@ Status Packer::run() {
   tokens();
   for (const auto& block : source_.blocks) {
     if (failed()) break;
-    const auto scale = [&](const std::optional<TensorView>& s) { return s ? vector(*s) : nullptr; };
-    w_.blocks.push_back({norm(block.norm1), linear(block.qkv), linear(block.proj, scale(block.scale1)),
-                         norm(block.norm2), linear(block.fc1), linear(block.fc2, scale(block.scale2))});
+    w_.blocks.push_back(this->block(block));
   }
   if (source_.pre_norm) w_.pre_norm = norm(*source_.pre_norm);
   if (source_.norm) w_.norm = norm(*source_.norm);
@@ -297,6 +335,7 @@ Status Packer::run() {
   if (source_.pooler) w_.pooler = linear(*source_.pooler);
   if (source_.head) w_.head = linear(*source_.head);
   if (source_.head_dist) w_.head_dist = linear(*source_.head_dist);
+  if (source_.decoder && !failed()) w_.decoder = decoder(*source_.decoder);
   if (failed()) return *error_;
   return {};
 }

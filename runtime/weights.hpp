@@ -32,8 +32,9 @@ struct Block {
   Linear qkv;   ///< D → 3D
   Linear proj;  ///< D → D
   Norm norm2;
-  Linear fc1;  ///< D → M, or 2M (SwiGLU)
-  Linear fc2;  ///< M → D
+  Linear fc1;                   ///< D → M, or 2M (SwiGLU)
+  Linear fc2;                   ///< M → D
+  const float* bias = nullptr;  ///< [distances, num_heads], PositionRule::relative only
 };
 
 struct AttentionPool {
@@ -43,6 +44,17 @@ struct AttentionPool {
   Norm norm;
   Linear fc1;  ///< D → M
   Linear fc2;  ///< M → D
+};
+
+/// Of a masked autoencoder; D and M are its own.
+struct Decoder {
+  VitConfig config;                   ///< the encoder's, but for its sizes
+  Linear embed;                       ///< encoder's D → D
+  const float* mask_token = nullptr;  ///< [D]
+  const float* positions = nullptr;   ///< [1 + table_rows · table_columns, D], CLS first
+  std::vector<Block> blocks;
+  Norm norm;
+  Linear pixels;  ///< D → P·P·C
 };
 
 struct Weights {
@@ -59,6 +71,7 @@ struct Weights {
   std::optional<Norm> pre_norm, norm, pool_norm;
   std::optional<AttentionPool> attention_pool;
   std::optional<Linear> pooler, projection, head, head_dist;
+  std::optional<Decoder> decoder;
   std::uint64_t parameters = 0;
   Storage storage;
 };

@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/pictures.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/program.hpp"
 #include "vitrail/codecs.hpp"
 
 using namespace vitrail;
+using namespace vitrail::test;
 namespace fs = std::filesystem;
 using nlohmann::json;
 
@@ -25,52 +25,6 @@ const std::string kGoldens = VITRAIL_SOURCE_DIR "/tests/goldens";
 const std::string kModel = kGoldens + "/saved/vit_f16";  // 32 x 32 pictures, 5 labels
 const std::string kHeadless = kGoldens + "/saved/vit_model_f32";
 
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
-
-struct Ran {
-  int exit_code = -1;
-  std::string out, err;
-  std::vector<json> lines() const {
-    std::vector<json> objects;
-    for (std::size_t at = 0, end; (end = out.find('\n', at)) != out.npos; at = end + 1)
-      objects.push_back(json::parse(out.substr(at, end - at)));
-    return objects;
-  }
-};
-
-/// A folder to work in, and the program run inside it.
-struct Bench {
-  test::TemporaryFolder folder;
-
-  fs::path path(const std::string& name) const { return folder.path() / name; }
-
-  Ran run(const std::string& arguments) const {
-    const std::string command = "cd '" + folder.path().string() + "' && '" VITRAIL_PROGRAM "' " + arguments +
-                                " >stdout.txt 2>stderr.txt </dev/null";
-    const int status = std::system(command.c_str());
-    Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(path("stdout.txt")), read(path("stderr.txt"))};
-    fs::remove(path("stdout.txt"));
-    fs::remove(path("stderr.txt"));
-    CAPTURE(arguments);
-    CHECK_MESSAGE(ran.exit_code >= 0, "the program crashed");
-    return ran;
-  }
-
-  /// A picture of noise as P6.
-  void picture(const std::string& name, int width, int height, std::uint32_t seed = 1) const {
-    const auto bytes = test::noise(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3, seed);
-    std::ofstream file(path(name), std::ios::binary);
-    file << "P6 " << width << " " << height << " 255\n";
-    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  }
-};
-
-std::string quoted(const std::string& text) { return "'" + text + "'"; }
 const std::string kClassify = "classify -m " + quoted(kModel) + " ";
 const std::string kEmbed = "embed -m " + quoted(kModel) + " ";
 
@@ -80,7 +34,8 @@ TEST_CASE("help and usage") {
   const Bench bench;
   const Ran help = bench.run("--help");
   CHECK(help.exit_code == 0);
-  for (const std::string command : {"classify", "embed", "patches", "info", "bench"}) {
+  for (const std::string command :
+       {"classify", "embed", "similar", "attention", "features", "mae", "patches", "info", "bench"}) {
     CHECK(has(help.out, command));
     const Ran own = bench.run(command + " --help");
     CHECK(own.exit_code == 0);
@@ -209,33 +164,6 @@ TEST_CASE("what cannot be written is an error") {
   CHECK(bench.run(kEmbed + "-i a.ppm -o missing/e.npy").exit_code == 1);
   CHECK(bench.run("patches -i a.ppm -P 8 -o missing/g.png").exit_code == 1);
   CHECK(std::distance(fs::directory_iterator(bench.folder.path()), {}) == 1);  // only a.ppm
-}
-
-TEST_CASE("embed") {
-  const Bench bench;
-  bench.picture("a.ppm", 32, 32);
-  bench.picture("b.ppm", 50, 40);
-  const struct {
-    const char *what, *shape;
-  } cases[] = {{"cls", "(2, 64)"}, {"pooled", "(2, 64)"}, {"tokens", "(2, 17, 64)"}, {"patch_embed", "(2, 16, 64)"}};
-  for (const auto& expected : cases) {
-    CAPTURE(expected.what);
-    const Ran ran = bench.run(kEmbed + "-i a.ppm b.ppm -o e.npy --output " + expected.what);
-    CHECK_MESSAGE(ran.exit_code == 0, ran.err);
-    CHECK(has(read(bench.path("e.npy")), std::string("'shape': ") + expected.shape));
-    fs::remove(bench.path("e.npy"));
-  }
-  CHECK(bench.run(kEmbed + "-i a.ppm").exit_code == 2);
-  CHECK(bench.run(kEmbed + "-i a.ppm -o e.npy --output words").exit_code == 2);
-  const Ran failed = bench.run(kEmbed + "-i none.png -o e.npy");
-  CHECK(failed.exit_code == 1);
-  CHECK_FALSE(fs::exists(bench.path("e.npy")));
-
-  bench.run("embed -m " + quoted(kHeadless) + " -i a.ppm -o e.npy");
-  CHECK(fs::exists(bench.path("e.npy")));
-  const Ran no_head = bench.run("classify -m " + quoted(kHeadless) + " -i a.ppm");
-  CHECK(no_head.exit_code == 1);
-  CHECK(has(no_head.err, "no classification head"));
 }
 
 TEST_CASE("patches") {

@@ -1,5 +1,6 @@
-// Every family at several picture sizes against transformers' own results (tests/goldens/families): f32 to 1e-4, int8
-// per token; and what is refused of sizes and of configurations that look like a family's.
+// Every family at several picture sizes against transformers' own results (tests/goldens/families, and timm: the same
+// under timm's names): f32 to 1e-4, int8 per token; and what is refused of sizes and of configurations that look like a
+// family's.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -19,7 +20,8 @@ namespace {
 
 std::set<fs::path> cases() {
   std::set<fs::path> all;
-  for (const auto& entry : fs::directory_iterator(goldens() / "families")) all.insert(entry.path());
+  for (const char* set : {"families", "timm"})
+    for (const auto& entry : fs::directory_iterator(goldens() / set)) all.insert(entry.path());
   return all;
 }
 
@@ -97,8 +99,9 @@ std::string refused(const Model& model, int height, int width) {
 }
 
 /// The message of a folder that must not load once `change` has had its config.json.
-std::string refused(const std::string& name, const std::function<void(nlohmann::json&)>& change) {
-  const GoldenModel golden(goldens() / "families" / name);
+std::string refused(const std::string& name, const std::function<void(nlohmann::json&)>& change,
+                    const char* set = "families") {
+  const GoldenModel golden(goldens() / set / name);
   auto config = json_of(golden.folder() / "config.json");
   change(config);
   write_file(golden.folder() / "config.json", config.dump());
@@ -111,13 +114,15 @@ std::string refused(const std::string& name, const std::function<void(nlohmann::
 
 TEST_CASE("f32: every family at every size equals transformers to 1e-4") {
   const auto all = cases();
-  CHECK(all.size() >= 19);
+  CHECK(all.size() >= 31);
   for (const auto& source : all) {
     CAPTURE(source.filename().string());
     const GoldenModel golden(source);
     const auto description = json_of(source / "case.json");
     const Model model = load(golden.folder(), DType::f32);
-    CHECK(model.info().family == json_of(source / "config.json").at("model_type"));
+    const auto config = json_of(source / "config.json");
+    CHECK(model.info().family == config.value("model_type", description.value("family", "")));
+    CHECK(model.info().format == (config.contains("architecture") ? "timm" : "huggingface"));
     CHECK(model.info().parameters == description.at("parameters"));
     CHECK(description.at("sizes").size() >= 4);
     for (const auto& size : description.at("sizes")) {
@@ -228,6 +233,12 @@ TEST_CASE("a table that is not square serves its own size only") {
   CHECK(refused(model, 64, 64).find("not square") != std::string::npos);
 }
 
+TEST_CASE("a relative bias is added to scores in f32, and the session says so") {
+  const GoldenModel golden(goldens() / "families" / "beit");
+  const Model model = load(golden.folder(), DType::int8);
+  CHECK(model.session().value().describe().find("dtype: int8, attention f32") != std::string::npos);
+}
+
 TEST_CASE("pictures of any size are prepared for the session's size") {
   const GoldenModel golden(goldens() / "families" / "dinov2");
   const Model model = load(golden.folder(), DType::f32);
@@ -254,6 +265,17 @@ TEST_CASE("a configuration with one flag changed is refused, and the message nam
   says("dinov2", "image_size", 70, "position_embeddings");
   says("dinov2", "image_size", {56, 56}, "image_size");
   says("dinov2", "qkv_bias", false, "has no place");
+  says("beit", "use_absolute_position_embeddings", true, "a table beside the relative bias is not run");
+  says("beit", "use_relative_position_bias", false, "use_relative_position_bias");
+  says("beit", "use_shared_relative_position_bias", true, "use_relative_position_bias");
+  says("beit", "use_mean_pooling", false, "layernorm.weight");
+  says("beit", "layer_scale_init_value", 0, "lambda_1");
+  says("beit", "image_size", 64, "the network's image size");
+  says("beit", "architectures", {"BeitForMaskedImageModeling"}, "BeitForImageClassification");
+  says("beit_shared_cls", "use_mean_pooling", true, "pooler.layernorm");
+  says("beit_shared_cls", "layer_scale_init_value", 0.1, "lambda_1");
+  says("data2vec_labels", "model_type", "beit", "architectures");
+  says("data2vec_labels", "id2label", {{"0", "a"}}, "classifier.weight");
   says("dinov2_registers", "num_register_tokens", 3, "register_tokens");
   says("dinov2_registers", "num_register_tokens", 0, "register_tokens");
   says("clip", "hidden_act", "silu", "hidden_act");
@@ -267,4 +289,55 @@ TEST_CASE("a configuration with one flag changed is refused, and the message nam
   says("dinov3", "key_bias", true, "k_proj.bias");
   says("dinov3", "num_attention_heads", 32, "multiple of 4");
   says("ijepa", "model_type", "vit", "architectures");
+}
+
+TEST_CASE("timm: a configuration that contradicts its tensors, or another network's name, is refused by name") {
+  const auto says = [](const std::string& name, const std::string& key, const nlohmann::json& value, const char* text) {
+    CAPTURE(name);
+    CAPTURE(key);
+    const std::string message = refused(
+        name,
+        [&](nlohmann::json& config) {
+          (key == "architecture" || key == "num_classes" || key == "global_pool" ? config
+                                                                                 : config.at("model_args"))[key] =
+              value;
+        },
+        "timm");
+    CAPTURE(message);
+    CHECK(message.find(text) != std::string::npos);
+  };
+  // Each family's files under another family's name.
+  says("dinov2", "architecture", "vit_small_patch14_224", "(LayerScale), which is not run");
+  says("dinov2", "architecture", "vit_small_patch14_reg4_dinov2", "one position per patch (16): registers have none");
+  says("dinov2", "architecture", "vit_giant_patch14_dinov2", "\"blocks.0.mlp.fc2.weight\": found shape [64, 128]");
+  says("dinov2", "architecture", "vit_small_patch16_dinov3", "(LayerScale)");
+  says("dinov2_reg4", "architecture", "vit_base_patch14_dinov2", "(register tokens), which is not run");
+  says("dinov2_giant", "architecture", "vit_base_patch14_reg4_dinov2", "mlp.fc2.weight");
+  says("clip", "architecture", "vit_large_patch14_224", "as in CLIP), which is not run");
+  says("dinov3", "architecture", "vit_small_plus_patch16_dinov3", "blocks.0.mlp.fc1_g.weight");
+  says("dinov3", "architecture", "vit_small_patch16_dinov3_qkvb", "attn.q_bias\" is missing");
+  says("dinov3_plus", "architecture", "vit_small_plus_patch16_dinov3", "q_bias\" [64] has no place");
+  says("siglip", "architecture", "vit_base_patch16_siglip_gap_224", "found \"map\", expected \"token\" or \"avg\"");
+  says("siglip", "architecture", "vit_base_patch16_224", "found \"map\"");
+  // Names that look like a family's and are not registered.
+  for (const char* name : {"vit_small_patch14_dinov4", "vit_huge_patch14_dinov2", "vit_giant_patch16_dinov3",
+                           "vit_small_patch14_reg3_dinov2", "vit_small_patch16_siglip_224",
+                           "vit_base_patch16_siglip_quickgelu_224", "vit_base_patch16_reg4_clip_224",
+                           "vit_base_plus_patch16_dinov3", "vit_so400m_patch14_224", "deit_base_patch16_clip_224"})
+    says("dinov2", "architecture", name, name);
+  // One argument changed.
+  says("dinov2_reg4", "reg_tokens", 3, "\"model_args.reg_tokens\": found 3, expected 4");
+  says("dinov2_reg4", "no_embed_class", false, "no_embed_class");
+  says("dinov2_giant", "act_layer", "gelu", "\"silu\" (SwiGLU)");
+  says("dinov2", "mlp_ratio", 4, "fc1.weight");
+  says("dinov2", "num_heads", 5, "a multiple of the 5 heads");
+  says("clip", "pre_norm", false, "\"model_args.pre_norm\": found false, expected true");
+  says("clip_quickgelu", "num_classes", 25, "\"head.weight\": found shape [24, 64]");
+  says("clip_quickgelu", "act_layer", "silu", "act_layer");
+  says("siglip", "class_token", true, "cls_token");
+  says("siglip", "global_pool", "avg", "found \"avg\", expected \"map\"");
+  says("siglip", "img_size", 64, "pos_embed");
+  says("dinov3", "num_reg_tokens", 2, "\"model_args.num_reg_tokens\": found 2, expected 4");
+  says("dinov3", "rope_temperature", 10, "rope_temperature");
+  says("dinov3", "num_heads", 32, "a multiple of 4 for rotary positions");
 }

@@ -249,6 +249,25 @@ TEST_CASE("folders") {
   check_error(read_network(folder), ErrorCode::io, {"pytorch_model.bin is there"});
 }
 
+TEST_CASE("leading lengths of 1 are dropped, so that a weight is read as the matrix it is") {
+  TinyFolder f;
+  make_huggingface(f);
+  for (const char* name : {"classifier.weight", "vit.encoder.layer.0.intermediate.dense.weight"}) {
+    auto& shape = f.tensor(name).shape;
+    shape.insert(shape.begin(), 1);
+  }
+  auto network = read_network(f.write());
+  REQUIRE_MESSAGE(network, failure(network));
+  CHECK(network->head->weights[0].shape == std::vector<std::int64_t>{3, 32});
+  CHECK(network->blocks[0].fc1.weights[0].shape == std::vector<std::int64_t>{64, 32});
+  const TensorView rows = network->blocks[0].fc1.weights[0].rows(10, 2);
+  CHECK(rows.shape == std::vector<std::int64_t>{2, 32});
+  float whole = 0, part = 0;
+  to_f32(network->blocks[0].fc1.weights[0], 11 * 32 + 5, 1, &whole);
+  to_f32(rows, 32 + 5, 1, &part);
+  CHECK(whole == part);
+}
+
 TEST_CASE("tensors that are missing, of another shape or type, or too many") {
   const std::string fc1 = "vit.encoder.layer.1.intermediate.dense.weight";
   huggingface_refused([&](auto& f) { f.remove(fc1); }, ErrorCode::bad_file,

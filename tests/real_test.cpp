@@ -47,7 +47,9 @@ TEST_CASE("DeiT-Tiny from its u8 crop: f32 equals PyTorch to 1e-4, int8 gives th
     LoadOptions options;
     options.dtype = dtype;
     const Model model = Model::load(real, options).value();
-    Session session = model.session({.threads = 2, .keep_patch_embed = true, .keep_hidden_states = true}).value();
+    Session session =
+        model.session({.threads = 2, .outputs = Outputs::standard | Outputs::patch_embed | Outputs::hidden_states})
+            .value();
     const Output out = session.run(picture).value();
     if (dtype == DType::f32) {
       std::vector<float> cls;

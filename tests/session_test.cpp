@@ -134,8 +134,9 @@ TEST_CASE("run() does not allocate after the first call with a picture's size") 
         Session session = model
                               .session({.threads = threads,
                                         .attention = attention,
-                                        .keep_patch_embed = true,
-                                        .keep_hidden_states = true,
+                                        .outputs = Outputs::standard | Outputs::patch_embed | Outputs::hidden_states |
+                                                   Outputs::attentions,
+                                        .layers = {0, 11},
                                         .profile = true})
                               .value();
         const Image image = noise(width, height, format);
@@ -169,7 +170,9 @@ TEST_CASE("one model serves many sessions at once") {
 
 TEST_CASE("outputs have the documented shapes and agree with each other") {
   const Model model = network(small, DType::f32);
-  Session session = model.session({.max_batch = 2, .keep_patch_embed = true, .keep_hidden_states = true}).value();
+  Session session =
+      model.session({.max_batch = 2, .outputs = Outputs::standard | Outputs::patch_embed | Outputs::hidden_states})
+          .value();
   const Image a = noise(64, 64), b = noise(64, 64, PixelFormat::rgb8, 5);
   const std::vector<ImageView> images{a, b};
   const Output out = session.run(images).value();

@@ -104,7 +104,8 @@ TEST_CASE("f32: every output equals the goldens to 1e-4") {
     CAPTURE(source.filename().string());
     const Case c(source);
     const Model model = load(c, DType::f32);
-    Session session = model.session({.keep_patch_embed = true, .keep_hidden_states = true}).value();
+    Session session =
+        model.session({.outputs = Outputs::standard | Outputs::patch_embed | Outputs::hidden_states}).value();
     const Input picture(model.info());
     const Output out = session.run(picture.view).value();
     const auto D = static_cast<std::size_t>(model.info().embed_dim),

@@ -42,8 +42,10 @@ struct ModelInfo {
   int num_registers = 0;
   int embed_dim = 0;  ///< D
   int num_layers = 0, num_heads = 0, mlp_dim = 0;
-  int projection_dim = 0;  ///< of Output::image_embeds; 0: none
-  int num_labels = 0;      ///< 0: no classification head
+  int projection_dim = 0;    ///< of Output::image_embeds; 0: none
+  int num_labels = 0;        ///< 0: no classification head
+  bool has_decoder = false;  ///< Session::reconstruct() can be called
+  double mask_ratio = 0;     ///< share of the patches hidden in training, with a decoder
   std::uint64_t parameters = 0;
   std::uint64_t macs = 0;           ///< multiply-accumulates of one picture's matrix products
   std::uint64_t weights_bytes = 0;  ///< of the packed weights in memory

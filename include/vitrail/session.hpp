@@ -14,6 +14,30 @@
 
 namespace vitrail {
 
+/// What run() can give; they combine with |. Nothing is computed that nothing asked for needs: where only rows at the
+/// front of the tokens are wanted (CLS, and what is pooled from it), the last block runs for these rows alone.
+enum class Outputs : std::uint32_t {
+  none = 0,
+  logits = 1 << 0,
+  cls = 1 << 1,
+  pooled = 1 << 2,
+  image_embeds = 1 << 3,
+  tokens = 1 << 4,
+  registers = 1 << 5,
+  patch_embed = 1 << 6,
+  hidden_states = 1 << 7,
+  intermediate_layers = 1 << 8,
+  attentions = 1 << 9,
+  standard = logits | cls | pooled | image_embeds | tokens | registers,
+};
+constexpr Outputs operator|(Outputs a, Outputs b) {
+  return static_cast<Outputs>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
+}
+/// Whether `set` has any of `some`.
+constexpr bool has(Outputs set, Outputs some) {
+  return (static_cast<std::uint32_t>(set) & static_cast<std::uint32_t>(some)) != 0;
+}
+
 struct SessionOptions {
   int threads = 1;  ///< worker threads including the caller, 1 … 256; the answer does not depend on it
   /// The application's threads instead; `threads` is then ignored. Must outlive the session.
@@ -26,26 +50,52 @@ struct SessionOptions {
   /// another size positions are resampled as the network's family does it in Python, and the preprocessing aims at that
   /// size.
   int image_height = 0, image_width = 0;
-  bool keep_patch_embed = false;    ///< fill Output::patch_embed
-  bool keep_hidden_states = false;  ///< fill Output::hidden_states
-  bool profile = false;             ///< time every operation, for Session::profile()
+  /// The size above is the largest one: pictures are taken as they are, at any multiples of the patch size up to it,
+  /// all of one run equally large. Positions are resampled when a size is first seen (run() allocates then) and kept
+  /// for the last 16 sizes.
+  bool any_size = false;
+  Outputs outputs = Outputs::standard;     ///< there is memory for these; what the network does not have stays empty
+  std::vector<int> layers = {};            ///< blocks of Output::intermediate_layers, 0 … L − 1
+  bool norm_layers = true;                 ///< the final LayerNorm on them, as DINOv2 has it
+  std::vector<int> attention_layers = {};  ///< blocks of Output::attentions, 0 … L − 1; empty: all
+  bool reconstruct = false;                ///< memory for Session::reconstruct()
+  bool profile = false;                    ///< time every operation, for Session::profile()
 };
 
-/// Results of one run, borrowed from the session and valid until its next run. B = pictures of that run; N and T are
-/// the session's: another picture size than the network's own has another number of patches.
+/// Results of one run, borrowed from the session and valid until its next run; what was not asked for is empty. B =
+/// pictures of that run; N and T are those of its picture size: another one than the network's own has another number
+/// of patches. In brackets: transformers' name, DINOv2's name.
 struct Output {
   std::span<const float> logits;     ///< [B, num_labels]; empty without a classification head
-  std::span<const float> tokens;     ///< [B, T, D] after the final LayerNorm (transformers' last_hidden_state)
-  std::span<const float> cls;        ///< [B, D] row 0 of tokens; empty when the network has no CLS token
-  std::span<const float> registers;  ///< [B, num_registers, D] of tokens; empty without register tokens
-  std::span<const float> pooled;     ///< [B, D] pooler output where the network has a pooler, else what the head reads
-                                     ///< (two heads: the mean of the two tokens they read)
-  std::span<const float> image_embeds;   ///< [B, projection_dim] CLIP's projection of pooled; empty without one
-  std::span<const float> patch_embed;    ///< [B, N, D] before positions; only with keep_patch_embed
-  std::span<const float> hidden_states;  ///< [L + 1, B, T, D] residual stream before block 0 and after each block; only
-                                         ///< with keep_hidden_states
-  int num_tokens = 0;                    ///< T
-  int grid_rows = 0, grid_columns = 0;   ///< patches: N = grid_rows · grid_columns
+  std::span<const float> tokens;     ///< [B, T, D] after the final LayerNorm (last_hidden_state)
+  std::span<const float> cls;        ///< [B, D] row 0 of tokens; empty without a CLS token (x_norm_clstoken)
+  std::span<const float> registers;  ///< [B, num_registers, D] of tokens; empty without them (x_norm_regtokens)
+  std::span<const float> pooled;  ///< [B, D] (pooler_output) where the network has a pooler, else what the head reads
+                                  ///< (two heads: the mean of the two tokens they read)
+  std::span<const float> image_embeds;         ///< [B, projection_dim] CLIP's projection of pooled; empty without one
+  std::span<const float> patch_embed;          ///< [B, N, D] before positions
+  std::span<const float> hidden_states;        ///< [L + 1, B, T, D] residual stream before block 0 and after each block
+  std::span<const float> intermediate_layers;  ///< [layers, B, T, D] after these blocks (get_intermediate_layers)
+  std::span<const float> attentions;  ///< [attention_layers, B, heads, T, T] softmax(Q·Kᵀ/√d); int8: the quantised
+                                      ///< weights the values were multiplied by
+  int embed_dim = 0;                  ///< D
+  int num_tokens = 0;                 ///< T
+  int num_prefix = 0;                 ///< tokens before the patches: CLS, distillation token, registers
+  int grid_rows = 0, grid_columns = 0;  ///< patches: N = grid_rows · grid_columns
+
+  /// The patch tokens of picture b, [grid_rows, grid_columns, D] (x_norm_patchtokens), of tokens [B, T, D] or any other
+  /// array of that shape; empty where there is no such picture.
+  std::span<const float> patch_tokens(int b = 0) const noexcept { return patch_tokens(tokens, b); }
+  std::span<const float> patch_tokens(std::span<const float> all, int b = 0) const noexcept;
+};
+
+/// Pixels predicted for one picture from a part of its patches (ViT-MAE), borrowed like Output.
+struct Reconstruction {
+  std::span<const float> logits;  ///< [N, P·P·C] as the network gives them, elements in row, column, channel
+  std::span<const std::uint8_t> predicted;  ///< [H, W, C] every patch as predicted
+  std::span<const std::uint8_t> whole;      ///< [H, W, C] what was seen, and predictions where it was hidden
+  int height = 0, width = 0, channels = 0;
+  int num_visible = 0;
 };
 
 /// Milliseconds of the last run, by the monotonic clock.
@@ -77,8 +127,15 @@ class Session {
   /// multiplies, it allocates inside its own call, on every tile; VITRAIL_ONEDNN=0 leaves it out.)
   Result<Output> run(const ImageView& image) noexcept;
 
-  /// Several pictures, at most max_batch; sizes may differ.
+  /// Several pictures, at most max_batch; sizes may differ unless SessionOptions::any_size.
   Result<Output> run(std::span<const ImageView> images) noexcept;
+  /// The same for a part of SessionOptions::outputs.
+  Result<Output> run(std::span<const ImageView> images, Outputs outputs) noexcept;
+
+  /// ViT-MAE: predicts the patches of one picture that `mask` [N] hides (1) from those it shows (0). A network trained
+  /// on normalised pixels (norm_pix_loss) predicts each patch up to its mean and deviation; these are the picture's
+  /// own. Needs SessionOptions::reconstruct; otherwise as run().
+  Result<Reconstruction> reconstruct(const ImageView& image, std::span<const std::uint8_t> mask) noexcept;
 
   /// The model's info at this session's picture size: image, patches, tokens, macs and preprocess are the session's.
   const ModelInfo& info() const noexcept;
@@ -104,6 +161,16 @@ class Session {
   explicit Session(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Which patches a masked autoencoder sees.
+struct Masking {
+  std::vector<std::uint8_t> mask;  ///< [N] 1: hidden
+  std::vector<int> ids_restore;    ///< [N] the rank of each patch's noise
+};
+
+/// As transformers' ViTMAE masks: the ⌊N · (1 − mask_ratio)⌋ patches of least noise stay visible (equal noise: the
+/// first ones).
+Result<Masking> random_masking(std::span<const float> noise, double mask_ratio);
 
 /// One of the best answers for a picture.
 struct Prediction {

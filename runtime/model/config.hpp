@@ -36,6 +36,7 @@ struct HuggingFaceConfig {
   bool qkv_bias = true;                                        ///< one flag for all three …
   bool query_bias = true, key_bias = true, value_bias = true;  ///< … or one each (DINOv3)
   bool proj_bias = true, mlp_bias = true;
+  bool layer_scale = true, shared_bias = false;  ///< BEiT: there is one; one bias table for all blocks
   bool projection_as_stored = false;  ///< the file does not say: there is a projection where there is its tensor
   HeadKind head = HeadKind::as_stored;
 };
@@ -50,7 +51,7 @@ struct TimmConfig {
   std::optional<int> num_classes;
   std::optional<double> mlp_ratio;
   std::optional<bool> class_token, no_embed_class, fc_norm, qkv_bias;
-  bool distilled = false;
+  bool distilled = false, layer_scale = false, pre_norm = false;
 };
 TimmConfig timm_config(const Fields& config);
 

@@ -11,8 +11,9 @@
 namespace vitrail {
 namespace {
 
-/// Refuses arguments of timm's VisionTransformer that are unknown here or ask for arithmetic that is not run.
-void check_model_args(const Fields& args) {
+/// Refuses arguments of timm's VisionTransformer that are unknown here or ask for other arithmetic than what is run
+/// under the architecture's name.
+void check_model_args(const Fields& args, const Architecture& architecture) {
   // Read below, or without effect when a network only runs.
   constexpr std::string_view used[] = {
       "img_size",      "patch_size",      "in_chans",        "num_classes",      "global_pool",
@@ -20,10 +21,12 @@ void check_model_args(const Fields& args) {
       "class_token",   "no_embed_class",  "fc_norm",         "act_layer",        "drop_rate",
       "pos_drop_rate", "patch_drop_rate", "proj_drop_rate",  "attn_drop_rate",   "drop_path_rate",
       "weight_init",   "fix_init",        "strict_img_size", "dynamic_img_size", "dynamic_img_pad"};
-  static const std::vector<std::pair<std::string, Json>> neutral = {
-      {"init_values", nullptr},
-      {"reg_tokens", 0},
-      {"pre_norm", false},
+  const Json layer_scale =
+      architecture.layer_scale ? args.find("init_values") ? *args.find("init_values") : Json() : Json();
+  const std::vector<std::pair<std::string, Json>> neutral = {
+      {"init_values", layer_scale},
+      {architecture.rotary ? "num_reg_tokens" : "reg_tokens", architecture.registers},
+      {"pre_norm", architecture.pre_norm},
       {"final_norm", true},
       {"qk_norm", false},
       {"scale_attn_norm", false},
@@ -36,6 +39,7 @@ void check_model_args(const Fields& args) {
       {"attn_layer", "attn"},
       {"mlp_layer", "mlp"},
       {"use_naflex", false},
+      {"use_fc_norm", false},
   };
   for (const std::string& key : args.keys()) {
     if (!args.has(key) || std::find(std::begin(used), std::end(used), key) != std::end(used)) continue;
@@ -50,10 +54,14 @@ void check_model_args(const Fields& args) {
   }
 }
 
-Activation activation(const Fields& args) {
-  std::string name = args.text("act_layer", "gelu");
+Activation activation(const Fields& args, const Architecture& architecture) {
+  const std::string own(architecture.activation), name = args.text("act_layer", own);
+  if (architecture.gated_mlp && args.has("act_layer") && name != "silu")
+    args.fail("act_layer", "\"silu\" (SwiGLU)", ErrorCode::unsupported);
+  if (architecture.gated_mlp || name == "gelu") return Activation::gelu_erf;
   if (name == "gelu_tanh") return Activation::gelu_tanh;
-  if (name != "gelu") args.fail("act_layer", "\"gelu\" or \"gelu_tanh\"", ErrorCode::unsupported);
+  if (name == "quick_gelu" && name == own) return Activation::gelu_quick;
+  args.fail("act_layer", "\"gelu\" or \"gelu_tanh\"", ErrorCode::unsupported);
   return Activation::gelu_erf;
 }
 
@@ -64,15 +72,18 @@ std::optional<T> when(bool present, T value) {
 
 /// model_args is what timm builds from; the top-level copy is for readers, but must not contradict it.
 Pool pool(const Fields& config, const Fields& args, const Architecture& architecture, bool has_head) {
-  std::string name = architecture.gap ? "avg" : "token";
-  name = config.text("global_pool", name);
+  const std::string own(architecture.pool);
+  const std::string name = config.text("global_pool", own);
   std::string from_args = args.text("global_pool", name);
   if (config.has("global_pool") && from_args != name)
     config.fail("global_pool", in_quotes(from_args) + " as in \"model_args.global_pool\"");
-  if (from_args.empty() && !has_head) return architecture.gap ? Pool::mean : Pool::cls;  // nothing reads it
-  if (from_args == "avg") return Pool::mean;
-  if (from_args != "token")
-    (args.has("global_pool") ? args : config).fail("global_pool", "\"token\" or \"avg\"", ErrorCode::unsupported);
+  const bool unread = from_args.empty() && !has_head;
+  const std::string_view pool = unread ? std::string_view(own) : from_args;
+  if (pool == "map" && own == "map") return Pool::attention;
+  if (pool == "avg" && own != "map") return Pool::mean;
+  if (pool != "token" || own == "map")
+    (args.has("global_pool") ? args : config)
+        .fail("global_pool", own == "map" ? "\"map\"" : "\"token\" or \"avg\"", ErrorCode::unsupported);
   return Pool::cls;
 }
 
@@ -120,14 +131,18 @@ TimmConfig timm_config(const Fields& config) {
     config.fail_file("\"architecture\": " + architecture.error().message, architecture.error().code);
     return out;
   }
-  check_model_args(args);
+  check_model_args(args, *architecture);
   vit.format = "timm";
   vit.family = architecture->family;
   vit.embed_dim = args.integer("embed_dim", 1, limits::embed_dim, architecture->embed_dim);
   vit.num_layers = args.integer("depth", 1, limits::layers, architecture->num_layers);
   vit.num_heads = args.integer("num_heads", 1, limits::embed_dim, architecture->num_heads);
-  vit.activation = activation(args);
-  vit.layer_norm_eps = 1e-6f;
+  vit.activation = activation(args, *architecture);
+  vit.layer_norm_eps = architecture->layer_norm_eps;
+  vit.gated_mlp = architecture->gated_mlp;
+  vit.registers = architecture->registers;
+  out.layer_scale = architecture->layer_scale;
+  out.pre_norm = architecture->pre_norm;
   const Fields& classes = config.has("num_classes") ? config : pretrained;
   if (classes.has("num_classes")) out.num_classes = classes.integer("num_classes", 0, limits::labels);
   if (args.has("num_classes")) out.num_classes = args.integer("num_classes", 0, limits::labels);
@@ -136,7 +151,7 @@ TimmConfig timm_config(const Fields& config) {
   vit.pool = pool(config, args, *architecture, out.num_classes != 0);
   std::tie(vit.patch_height, vit.patch_width) = args.integer_pair("patch_size", 1, limits::patch, architecture->patch);
   read_input_size(pretrained, args, vit);
-  vit.has_cls = args.boolean("class_token", !architecture->gap);
+  vit.has_cls = args.boolean("class_token", architecture->class_token);
   vit.has_dist = out.distilled = architecture->distilled;
   check_dimensions(vit, config.file(), config.errors());
 
@@ -144,9 +159,20 @@ TimmConfig timm_config(const Fields& config) {
     config.fail("num_features", std::to_string(vit.embed_dim) + " for " + config.text("architecture"));
   out.mlp_ratio = when(args.has("mlp_ratio"), args.number("mlp_ratio", 1e-3, 1e3, 4));
   out.class_token = when(args.has("class_token"), vit.has_cls);
-  out.no_embed_class = when(args.has("no_embed_class"), args.boolean("no_embed_class", false));
+  out.no_embed_class =
+      when(args.has("no_embed_class") || vit.registers > 0, args.boolean("no_embed_class", vit.registers > 0));
   out.fc_norm = when(args.has("fc_norm"), args.boolean("fc_norm", false));
   out.qkv_bias = when(args.has("qkv_bias"), args.boolean("qkv_bias", true));
+  if (architecture->rotary) {
+    vit.positions = PositionRule::rotary;
+    vit.rotary_base = 100;
+    if (vit.head_dim() % 4 != 0)
+      config.fail_file("width of a head: found " + std::to_string(vit.head_dim()) +
+                       ", expected a multiple of 4 for rotary positions");
+    out.fc_norm = false;
+    out.qkv_bias = args.boolean("qkv_bias", architecture->rotary_bias);
+  }
+  if (architecture->pool == "map" || architecture->registers > 0) out.fc_norm = false;
   if (!config.errors().failed()) vit.preprocess = timm_preprocess(pretrained, vit);
   return out;
 }

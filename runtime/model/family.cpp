@@ -20,6 +20,8 @@ constexpr Family families[] = {
     {"clip", clip_config, clip_network},
     {"siglip_vision_model", clip_config, clip_network},
     {"siglip", clip_config, clip_network},
+    {"beit", beit_config, beit_network},
+    {"data2vec-vision", beit_config, beit_network},
 };
 
 /// Keys that mean other arithmetic when they have another value than this one. The configuration classes of

@@ -30,6 +30,9 @@ NetworkSource dinov3_network(HuggingFaceConfig config, TensorSet& tensors);
 // clip.cpp: the vision towers of CLIP and SigLIP, alone or inside the whole network.
 HuggingFaceConfig clip_config(const Fields& config);
 NetworkSource clip_network(HuggingFaceConfig config, TensorSet& tensors);
+// beit.cpp: BEiT and data2vec-vision.
+HuggingFaceConfig beit_config(const Fields& config);
+NetworkSource beit_network(HuggingFaceConfig config, TensorSet& tensors);
 
 // ---- What the families share.
 

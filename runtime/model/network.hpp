@@ -28,6 +28,14 @@ enum class PositionRule {
   bicubic,            ///< a table, resampled with the cubic of a = −0.75
   bicubic_antialias,  ///< a table, resampled with the cubic of a = −0.5, widened where the grid gets smaller
   rotary,             ///< no table: queries and keys of patches are rotated
+  relative,           ///< no table on the tokens: each block adds a bias to its scores by the distance of two patches
+};
+
+/// The decoder of a masked autoencoder: encoder blocks of another size.
+struct DecoderConfig {
+  int embed_dim = 0, num_layers = 0, num_heads = 0, mlp_dim = 0;
+  double mask_ratio = 0.75;
+  bool norm_pix_loss = false;  ///< predicts pixels of which each patch had its mean taken off and its deviation made 1
 };
 
 /// The hyper-parameters of a network, checked: every number is in a range that cannot overflow later arithmetic.
@@ -54,6 +62,7 @@ struct VitConfig {
   Activation activation = Activation::gelu_erf;
   float layer_norm_eps = 1e-12f;
   Pool pool = Pool::cls;
+  std::optional<DecoderConfig> decoder;
   std::vector<std::string> labels;
   PreprocessConfig preprocess;
 
@@ -80,6 +89,16 @@ struct TensorView {
     return n;
   }
   std::size_t size_bytes() const { return static_cast<std::size_t>(elements()) * (type == Type::f32 ? 4 : 2); }
+
+  /// Rows [first, first + count) of a tensor whose first axis they are; what is not there stays so.
+  TensorView rows(std::int64_t first, std::int64_t count) const {
+    TensorView part = *this;
+    if (!data) return part;
+    part.shape[0] = count;
+    const std::int64_t row = elements() / shape[0];
+    part.data += first * row * (type == Type::f32 ? 4 : 2);
+    return part;
+  }
 };
 
 /// Converts elements [first, first + count) of a tensor to f32 (exact for all three types).
@@ -103,15 +122,25 @@ struct BlockSource {
   LinearSource fc1;                          ///< [M, D]; SwiGLU: [2M, D]
   LinearSource fc2;                          ///< [D, M]
   std::optional<TensorView> scale1, scale2;  ///< [D] LayerScale on what attention and MLP add (Touvron et al. 2021)
+  std::optional<TensorView> bias;            ///< [distances, num_heads] with PositionRule::relative
 };
 
 /// SigLIP's pooling: a learned query attends to the tokens, then x + mlp(norm(x)).
 struct AttentionPoolSource {
-  TensorView probe;                 ///< [D]
-  TensorView qkv_weight, qkv_bias;  ///< [3D, D], [3D]: torch.nn.MultiheadAttention's in_proj
-  LinearSource proj;                ///< [D, D]
+  TensorView probe;               ///< [D]
+  LinearSource query, key_value;  ///< [D, D], [2D, D]
+  LinearSource proj;              ///< [D, D]
   NormSource norm;
   LinearSource fc1, fc2;  ///< [M, D], [D, M]
+};
+
+struct DecoderSource {
+  LinearSource embed;     ///< [decoder dim, D]
+  TensorView mask_token;  ///< [decoder dim] in the place of patches that were hidden
+  TensorView positions;   ///< [1 + N of the table, decoder dim]
+  std::vector<BlockSource> blocks;
+  NormSource norm;
+  LinearSource pixels;  ///< [P·P·C, decoder dim]
 };
 
 /// All tensors of a network, shapes checked against the configuration.
@@ -132,6 +161,8 @@ struct NetworkSource {
   std::optional<LinearSource> head;        ///< [num_labels, D]; [num_labels, 2D] with Pool::cls_and_mean
   std::optional<LinearSource>
       head_dist;  ///< [num_labels, D] on the distillation token; logits are averaged with head's
+
+  std::optional<DecoderSource> decoder;
 
   std::shared_ptr<const void> files;  ///< keeps the mapped files alive
 };

@@ -97,6 +97,7 @@ constexpr Defaults processors[] = {
     {"DINOv3ViT", {224, 224, false}, 0, Resampling::bilinear, false, imagenet_mean, imagenet_std},
     {"Siglip", {224, 224, false}, 0, Resampling::bicubic, false, half, half},
     {"Bit", {224, 224, true}, 224, Resampling::bicubic, true, clip_mean, clip_std},
+    {"Beit", {224, 224, false}, 0, Resampling::bicubic, false, half, half},
 };
 
 const Defaults& processor_defaults(const Fields& fields, const VitConfig& config) {
@@ -104,6 +105,8 @@ const Defaults& processor_defaults(const Fields& fields, const VitConfig& config
                                          : config.family.starts_with("clip")   ? 2
                                          : config.family.starts_with("siglip") ? 4
                                          : config.family == "dinov3_vit"       ? 3
+                                         : config.family == "beit"             ? 6
+                                         : config.family == "data2vec-vision"  ? 6
                                                                                : 0];
   const char* key = fields.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
   if (!fields.has(key)) return of_family;
@@ -111,10 +114,11 @@ const Defaults& processor_defaults(const Fields& fields, const VitConfig& config
   for (const Defaults& processor : processors)
     for (auto suffix : {"ImageProcessor", "ImageProcessorFast", "ImageProcessorPil", "FeatureExtractor"})
       if (type == processor.name + std::string(suffix)) return processor;
-  fields.fail(key,
-              "ViT, DeiT, CLIP, DINOv3ViT, Siglip or Bit followed by ImageProcessor (others prepare pictures in ways "
-              "that are not run)",
-              ErrorCode::unsupported);
+  fields.fail(
+      key,
+      "ViT, DeiT, CLIP, DINOv3ViT, Siglip, Bit or Beit followed by ImageProcessor (others prepare pictures in ways "
+      "that are not run)",
+      ErrorCode::unsupported);
   return of_family;
 }
 

@@ -81,10 +81,10 @@ VitConfig config_of(const Architecture& architecture) {
   vit.num_heads = architecture.num_heads;
   vit.mlp_dim = architecture.mlp_dim;
   vit.num_labels = 1000;
-  vit.has_cls = !architecture.gap;
+  vit.has_cls = architecture.class_token;
   vit.has_dist = architecture.distilled;
   vit.layer_norm_eps = 1e-6f;
-  vit.pool = architecture.gap ? Pool::mean : Pool::cls;
+  vit.pool = architecture.pool == "avg" ? Pool::mean : Pool::cls;
   vit.preprocess = timm_resize(architecture.image, 0.9, Resampling::bicubic);
   vit.preprocess.mean = {0.5, 0.5, 0.5, 0};
   vit.preprocess.std = {0.5, 0.5, 0.5, 1};
@@ -96,6 +96,9 @@ VitConfig config_of(const Architecture& architecture) {
 Result<NetworkSource> random_network(std::string_view name) try {
   auto architecture = parse_architecture(name);
   if (!architecture) return Error{ErrorCode::invalid_argument, architecture.error().message};
+  if (architecture->family != "vit" && architecture->family != "deit")
+    return Error{ErrorCode::invalid_argument,
+                 "architecture " + in_quotes(name) + ": only plain ViT and DeiT are made with random weights"};
   if (architecture->image == 0)
     return Error{ErrorCode::invalid_argument,
                  "architecture " + in_quotes(name) + ": no image size, expected a name like vit_base_patch16_224"};

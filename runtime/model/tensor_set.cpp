@@ -81,7 +81,7 @@ TensorView TensorSet::take(const std::string& name, std::vector<std::int64_t> sh
                                             tensor->dtype + ", expected F32, F16 or BF16");
     return view;
   }
-  view.shape = tensor->shape;
+  view.shape = std::move(shape);
   view.data = tensor->data;
   return view;
 }
@@ -106,10 +106,10 @@ void TensorSet::ignore_all(std::string_view prefix) {
     if (std::string_view(tensor.name).starts_with(prefix)) taken_.insert(tensor.name);
 }
 
-void TensorSet::refuse_known_variants(std::string_view but) const {
+void TensorSet::refuse_known_variants(std::initializer_list<std::string_view> but) const {
   for (const StoredTensor& tensor : files_.tensors())
     for (const Variant& variant : variants)
-      if (variant.part != but && has_part(tensor.name, variant.part))
+      if (std::find(but.begin(), but.end(), variant.part) == but.end() && has_part(tensor.name, variant.part))
         return errors_.set(ErrorCode::unsupported, tensor.file + ": this network has " + in_quotes(tensor.name) + " (" +
                                                        std::string(variant.meaning) + "), which is not run");
 }

@@ -2,6 +2,7 @@
 // end.
 #pragma once
 
+#include <initializer_list>
 #include <set>
 #include <string>
 #include <string_view>
@@ -23,7 +24,7 @@ class TensorSet {
   /// The lengths of a tensor, to learn hyper-parameters from; empty when it is missing.
   std::vector<std::int64_t> shape(std::string_view name) const;
 
-  /// Leading lengths of 1 in the file are tolerated.
+  /// Leading lengths of 1 in the file are tolerated; the view has `shape`.
   TensorView take(const std::string& name, std::vector<std::int64_t> shape);
   NormSource norm(const std::string& prefix, int width);
   /// Appends prefix.weight [out, in] and prefix.bias [out] to `linear`.
@@ -36,7 +37,7 @@ class TensorSet {
   void ignore_all(std::string_view prefix);
 
   /// Refuses tensors whose names tell of arithmetic that this family does not run (LayerScale, registers …), saying so.
-  void refuse_known_variants(std::string_view but = "") const;
+  void refuse_known_variants(std::initializer_list<std::string_view> but = {}) const;
   /// Refuses the first tensor that was not taken: a network with more tensors is another network.
   void refuse_the_rest() const;
 

@@ -10,8 +10,8 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import (CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel, CLIPVisionModelWithProjection,
-                          DINOv3ViTConfig, DINOv3ViTModel, Dinov2Config, Dinov2ForImageClassification, Dinov2Model,
+from transformers import (BeitConfig, BeitForImageClassification, BeitModel, CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel, CLIPVisionModelWithProjection,
+                          Data2VecVisionConfig, Data2VecVisionForImageClassification, DINOv3ViTConfig, DINOv3ViTModel, Dinov2Config, Dinov2ForImageClassification, Dinov2Model,
                           Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification, Dinov2WithRegistersModel, IJepaConfig,
                           IJepaForImageClassification, IJepaModel, SiglipConfig, SiglipModel, SiglipVisionConfig, SiglipVisionModel,
                           ViTConfig, ViTForImageClassification, ViTMAEConfig, ViTMAEForPreTraining, ViTMAEModel, ViTMSNConfig,
@@ -29,6 +29,8 @@ def describe(name, shape):
     shape = list(shape)
     if name.endswith("lambda1") or name.startswith("logit"):
         return {"shape": shape, "rule": "norm_weight", "scale": 0.5}
+    if "bias_table" in name or name.endswith(("lambda_1", "lambda_2")):
+        return {"shape": shape, "rule": "norm_weight" if "lambda" in name else "token", "scale": 0.5}
     if "class_embedding" in name or "position_embedding" in name or "probe" in name:
         return {"shape": shape, "rule": "token", "scale": 0.5}
     if name.endswith("in_proj_bias"):
@@ -98,11 +100,11 @@ def case(name, cls, config, sizes, own=None, interpolate=True):
         described.append({"height": h, "width": w, "num_tokens": count, "token_rows": rows_of(count),
                           "parts": [[k, v.numel()] for k, v in f64.items()], "torch_f32_error": float(f"{error:.2g}")})
     text = {"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": image}, "crop_size": {"height": image, "width": image},
-            "do_center_crop": True, "resample": 3} if "dino" in cls.__name__.lower() else {
+            "do_center_crop": True, "resample": 3} if "dinov2" in cls.__name__.lower() else {
             "image_processor_type": "ViTImageProcessor", "size": {"height": image, "width": image}, "resample": 3}
     write_json(os.path.join(folder, "preprocessor_config.json"), text | {"image_mean": MEAN, "image_std": STD})
     write_json(os.path.join(folder, "tensors.json"), shapes)
-    used = {n: s for n, s in shapes.items() if not n.startswith(("text_", "logit", "decoder")) and not n.endswith("mask_token")}
+    used = {n: s for n, s in shapes.items() if not n.startswith(("text_", "logit")) and (not n.endswith("mask_token") or n.startswith("decoder"))}
     write_json(os.path.join(folder, "case.json"), {"class": cls.__name__, "sizes": described,
                                                    "parameters": sum(math.prod(s["shape"]) for s in used.values())})
 
@@ -139,4 +141,9 @@ if __name__ == "__main__":
     case("dinov3", DINOv3ViTModel, DINOv3ViTConfig(**three), by8, interpolate=False)
     case("dinov3_gated", DINOv3ViTModel, DINOv3ViTConfig(**three, use_gated_mlp=True, hidden_act="silu", key_bias=True, num_labels=5), by8[:4],
          interpolate=False)
+    bias = dict(wide, use_relative_position_bias=True)
+    case("beit", BeitModel, BeitConfig(**bias), by8[:4], interpolate=False)
+    case("beit_shared_cls", BeitForImageClassification, BeitConfig(**wide, use_shared_relative_position_bias=True, use_mean_pooling=False,
+                                                                   layer_scale_init_value=0.0, num_labels=5), by8[:4], interpolate=False)
+    case("data2vec_labels", Data2VecVisionForImageClassification, Data2VecVisionConfig(**bias, num_labels=5), by8[:4], interpolate=False)
     print("torch", torch.__version__, "transformers", transformers.__version__)

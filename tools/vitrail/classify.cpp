@@ -58,7 +58,8 @@ class Classifier {
       add_row(seen, best);
     if (options_.sheet_file.empty()) return {};
     if (sheet_.full()) return ++left_out_, Status();
-    return sheet_.add(seen.image, label_text(labels_, best[0].index), best[0].probability);
+    return sheet_.add(seen.image, label_text(labels_, best[0].index), percent(best[0].probability),
+                      best[0].probability);
   }
 
   /// What comes after the last picture. Returns whether all went well.
@@ -134,10 +135,7 @@ Result<bool> run(const Options& options) {
   auto labels = options.labels_file.empty() ? Result<std::vector<std::string>>(info.labels)
                                             : read_labels(options.labels_file, info.num_labels);
   if (!labels) return labels.error();
-  auto session = model->session({.threads = options.model.threads,
-                                 .attention = dtype_from(options.model.attention),
-                                 .image_height = options.size.height,
-                                 .image_width = options.size.width});
+  auto session = make_session(*model, options.model, options.size, {.outputs = Outputs::logits});
   if (!session) return session.error();
 
   Classifier classifier(options, *std::move(labels), pictures->size() == 1);

@@ -7,6 +7,10 @@ namespace vitrail::cli {
 
 void add_classify(CLI::App& app, int& exit_code);
 void add_embed(CLI::App& app, int& exit_code);
+void add_similar(CLI::App& app, int& exit_code);
+void add_attention(CLI::App& app, int& exit_code);
+void add_features(CLI::App& app, int& exit_code);
+void add_mae(CLI::App& app, int& exit_code);
 void add_patches(CLI::App& app, int& exit_code);
 void add_info(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);

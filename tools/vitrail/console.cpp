@@ -21,9 +21,12 @@ void report(std::string_view message) {
 
 void report(const Error& error) { report(error.message); }
 
+std::string json_text(const nlohmann::ordered_json& value) {
+  return value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 void print_json(const nlohmann::ordered_json& object) {
-  const std::string line = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  std::printf("%s\n", line.c_str());
+  std::printf("%s\n", json_text(object).c_str());
   std::fflush(stdout);
 }
 

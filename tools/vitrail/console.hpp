@@ -21,6 +21,9 @@ void report(std::string_view message);
 /// One line of JSON on stdout, flushed so that a reader on a pipe sees it now. Text that is not UTF-8 is replaced.
 void print_json(const nlohmann::ordered_json& object);
 
+/// JSON text on one line; text that is not UTF-8 is replaced.
+std::string json_text(const nlohmann::ordered_json& value);
+
 /// `value` rounded to `digits` decimals, so that JSON shows 0.36 and not 0.36000001430511475.
 double rounded(double value, int digits);
 

@@ -13,6 +13,8 @@ struct Color {
   std::uint8_t r = 0, g = 0, b = 0;
 };
 
+constexpr Color kPaper{236, 233, 226}, kInk{33, 37, 47};
+
 /// Mixes `color` into the rectangle; opacity 0 leaves it as it is, 1 covers it.
 void fill(Image& dst, PixelRect rect, Color color, double opacity = 1.0);
 

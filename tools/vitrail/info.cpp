@@ -54,6 +54,8 @@ nlohmann::ordered_json model_json(const std::string& folder, const ModelInfo& m)
           {"num_layers", m.num_layers},
           {"num_heads", m.num_heads},
           {"mlp_dim", m.mlp_dim},
+          {"has_decoder", m.has_decoder},
+          {"mask_ratio", m.mask_ratio},
           {"num_labels", m.num_labels},
           {"has_label_names", !m.labels.empty()},
           {"parameters", m.parameters},
@@ -87,6 +89,8 @@ void print_model(const std::string& folder, const ModelInfo& m) {
   table.add({"network", number(m.num_layers) + " layers, " + number(m.num_heads) + " heads, width " +
                             number(m.embed_dim) + ", MLP " + number(m.mlp_dim)});
   if (m.projection_dim > 0) table.add({"projection", "image_embeds of " + number(m.projection_dim)});
+  if (m.has_decoder)
+    table.add({"decoder", "of masked patches, trained with " + decimal(100 * m.mask_ratio, 0) + " % hidden"});
   table.add(
       {"labels", m.num_labels == 0 ? "none" : number(m.num_labels) + (m.labels.empty() ? ", without names" : "")});
   table.add({"parameters", grouped(m.parameters)});

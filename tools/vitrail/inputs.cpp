@@ -142,6 +142,15 @@ Result<Model> random_model(const std::string& architecture, DType dtype, int thr
   return Model::random(architecture, load_options(dtype, threads, progress));
 }
 
+Result<Session> make_session(const Model& model, const ModelOptions& options, const SizeOption& size,
+                             SessionOptions wanted) {
+  wanted.threads = options.threads;
+  wanted.attention = dtype_from(options.attention);
+  wanted.image_height = size.height;
+  wanted.image_width = size.width;
+  return model.session(wanted);
+}
+
 std::size_t for_each_picture(const std::vector<std::string>& pictures, const PictureOptions& options, Session& session,
                              bool json, const std::function<Status(const Seen&)>& on_picture) {
   Progress progress("pictures");

@@ -54,6 +54,10 @@ Result<Model> load_model(const std::string& folder, DType dtype, int threads);
 /// A network of random weights, with a progress bar.
 Result<Model> random_model(const std::string& architecture, DType dtype, int threads);
 
+/// A session as the options say; `wanted` says the rest.
+Result<Session> make_session(const Model& model, const ModelOptions& options, const SizeOption& size,
+                             SessionOptions wanted);
+
 /// One picture that went through the network; the references live until the next one.
 struct Seen {
   const std::string& path;

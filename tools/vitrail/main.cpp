@@ -17,6 +17,10 @@ int main(int argc, char** argv) {
   int exit_code = kSuccess;
   add_classify(app, exit_code);
   add_embed(app, exit_code);
+  add_similar(app, exit_code);
+  add_attention(app, exit_code);
+  add_features(app, exit_code);
+  add_mae(app, exit_code);
   add_patches(app, exit_code);
   add_info(app, exit_code);
   add_bench(app, exit_code);

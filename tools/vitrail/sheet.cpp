@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "drawing.hpp"
 #include "vitrail/preprocess.hpp"
@@ -21,8 +20,8 @@ constexpr int kCardWidth = kThumbnail + 2 * kPadding;
 constexpr int kCardHeight = kPadding + kThumbnail + kPadding + 2 * kLine + kLine + kBar + kPadding;
 constexpr int kLettersPerLine = kThumbnail / (kLetterWidth * kTextScale);
 
-constexpr Color kPaper{236, 233, 226}, kCard{255, 255, 255}, kEdge{214, 209, 198}, kMat{244, 242, 237};
-constexpr Color kInk{33, 37, 47}, kQuiet{120, 122, 130}, kGlass{38, 99, 176}, kTrack{226, 228, 233};
+constexpr Color kCard{255, 255, 255}, kEdge{214, 209, 198}, kMat{244, 242, 237};
+constexpr Color kQuiet{120, 122, 130}, kGlass{38, 99, 176}, kTrack{226, 228, 233};
 
 // A label in at most two lines, broken at blanks where possible; what does not fit ends in "..".
 std::vector<std::string> wrap(std::string text) {
@@ -41,12 +40,12 @@ std::vector<std::string> wrap(std::string text) {
 
 }  // namespace
 
-Status ContactSheet::add(const ImageView& picture, std::string label, double probability) {
+Status ContactSheet::add(const ImageView& picture, std::string label, std::string value, double fraction) {
   const double zoom = static_cast<double>(kThumbnail) / std::max(picture.width, picture.height);
   const auto side = [&](int pixels) { return std::clamp(static_cast<int>(std::lround(pixels * zoom)), 1, kThumbnail); };
   auto thumbnail = resize(to_rgb(picture), side(picture.width), side(picture.height), Resampling::bicubic);
   if (!thumbnail) return thumbnail.error();
-  cards_.push_back({*std::move(thumbnail), std::move(label), probability});
+  cards_.push_back({*std::move(thumbnail), std::move(label), std::move(value), fraction});
   return {};
 }
 
@@ -76,12 +75,10 @@ Image ContactSheet::draw() const {
       draw_text(sheet, x, top + static_cast<int>(line) * kLine, lines[line], kInk, kTextScale);
     top += 2 * kLine;
 
-    char percent[16];
-    std::snprintf(percent, sizeof percent, "%.1f %%", card.probability * 100);
-    draw_text(sheet, x, top, percent, kQuiet, kTextScale);
+    draw_text(sheet, x, top, card.value, kQuiet, kTextScale);
     top += kLine;
     fill(sheet, {x, top, kThumbnail, kBar}, kTrack);
-    fill(sheet, {x, top, static_cast<int>(std::lround(card.probability * kThumbnail)), kBar}, kGlass);
+    fill(sheet, {x, top, static_cast<int>(std::lround(card.fraction * kThumbnail)), kBar}, kGlass);
   }
   return sheet;
 }

@@ -73,8 +73,10 @@ NetworkSource clip_network(HuggingFaceConfig config, TensorSet& tensors) {
     const std::string head = prefix + "head.";
     AttentionPoolSource pool;
     pool.probe = tensors.take(head + "probe", {d});
-    pool.qkv_weight = tensors.take(head + "attention.in_proj_weight", {3 * d, d});
-    pool.qkv_bias = tensors.take(head + "attention.in_proj_bias", {3 * d});
+    const TensorView weight = tensors.take(head + "attention.in_proj_weight", {3 * d, d});
+    const TensorView bias = tensors.take(head + "attention.in_proj_bias", {3 * d});
+    pool.query = {{weight.rows(0, d)}, {bias.rows(0, d)}};
+    pool.key_value = {{weight.rows(d, 2 * d)}, {bias.rows(d, 2 * d)}};
     pool.proj = tensors.linear(head + "attention.out_proj", d, d);
     pool.norm = tensors.norm(head + "layernorm", d);
     pool.fc1 = tensors.linear(head + "mlp.fc1", m, d);

@@ -1,5 +1,5 @@
 // ViT (Dosovitskiy et al. 2020) and DeiT (Touvron et al. 2020), and what differs from ViT by flags only: ViT-MSN
-// (Assran et al. 2022), I-JEPA (Assran et al. 2023: no CLS token) and the encoder of ViT-MAE (He et al. 2021).
+// (Assran et al. 2022), I-JEPA (Assran et al. 2023: no CLS token) and ViT-MAE (He et al. 2021).
 #include "runtime/model/family.hpp"
 
 namespace vitrail {
@@ -22,9 +22,7 @@ const BlockNames published = {"encoder.layer.",
 const BlockNames modules = {"layers.",          "attention.q_proj", "attention.k_proj", "attention.v_proj",
                             "attention.o_proj", "mlp.fc1",          "mlp.fc2"};
 
-BlockSource block(TensorSet& tensors, const BlockNames& names, const std::string& prefix, const VitConfig& vit,
-                  bool qkv_bias) {
-  const int d = vit.embed_dim, m = vit.mlp_dim;
+BlockSource block(TensorSet& tensors, const BlockNames& names, const std::string& prefix, int d, int m, bool qkv_bias) {
   BlockSource out;
   out.norm1 = tensors.norm(prefix + "layernorm_before", d);
   for (const std::string* part : {&names.q, &names.k, &names.v})
@@ -33,6 +31,26 @@ BlockSource block(TensorSet& tensors, const BlockNames& names, const std::string
   out.norm2 = tensors.norm(prefix + "layernorm_after", d);
   out.fc1 = tensors.linear(prefix + names.fc1, m, d);
   out.fc2 = tensors.linear(prefix + names.fc2, d, m);
+  return out;
+}
+
+DecoderSource decoder(TensorSet& tensors, const VitConfig& vit, bool qkv_bias) {
+  const DecoderConfig& c = *vit.decoder;
+  DecoderSource out;
+  out.embed = tensors.linear("decoder.decoder_embed", c.embed_dim, vit.embed_dim);
+  out.mask_token = tensors.take("decoder.mask_token", {c.embed_dim});
+  out.positions = tensors.take("decoder.decoder_pos_embed", {vit.table_rows * vit.table_columns + 1, c.embed_dim});
+  BlockNames names = published;
+  names.layers = "decoder.decoder_layers.";
+  if (!tensors.has(names.layers + "0." + names.q + ".weight")) {
+    names = modules;
+    names.layers = "decoder.decoder_layers.";
+  }
+  for (int i = 0; i < c.num_layers && !tensors.errors().failed(); ++i)
+    out.blocks.push_back(
+        block(tensors, names, names.layers + std::to_string(i) + ".", c.embed_dim, c.mlp_dim, qkv_bias));
+  out.norm = tensors.norm("decoder.decoder_norm", c.embed_dim);
+  out.pixels = tensors.linear("decoder.decoder_pred", vit.patch_size(), c.embed_dim);
   return out;
 }
 
@@ -74,6 +92,19 @@ HuggingFaceConfig vit_config(const Fields& config) {
     vit.pool = Pool::mean;
   }
   if (out.head != HeadKind::none) read_classes(config, vit);
+  if (vit.family == "vit_mae") {
+    vit.decoder = DecoderConfig{.embed_dim = config.integer("decoder_hidden_size", 1, limits::embed_dim, 512),
+                                .num_layers = config.integer("decoder_num_hidden_layers", 1, limits::layers, 8),
+                                .num_heads = config.integer("decoder_num_attention_heads", 1, limits::embed_dim, 16),
+                                .mlp_dim = config.integer("decoder_intermediate_size", 1, limits::inner - 1, 2048),
+                                .mask_ratio = config.number("mask_ratio", 0, 1, 0.75),
+                                .norm_pix_loss = config.boolean("norm_pix_loss", false)};
+    const int width = vit.decoder->embed_dim / vit.decoder->num_heads;
+    if (vit.decoder->embed_dim % vit.decoder->num_heads != 0 || width > limits::head_dim)
+      config.fail("decoder_hidden_size", "a multiple of \"decoder_num_attention_heads\" (" +
+                                             std::to_string(vit.decoder->num_heads) + "), at most " +
+                                             std::to_string(limits::head_dim) + " wide each");
+  }
   if (config.text("pooler_act", "tanh") != "tanh") config.fail("pooler_act", "\"tanh\"", ErrorCode::unsupported);
   if (config.integer("pooler_output_size", 1, limits::embed_dim, vit.embed_dim) != vit.embed_dim)
     config.fail("pooler_output_size", std::to_string(vit.embed_dim) + ", the hidden size", ErrorCode::unsupported);
@@ -84,7 +115,7 @@ NetworkSource vit_network(HuggingFaceConfig config, TensorSet& tensors) {
   NetworkSource out;
   VitConfig& vit = out.config = std::move(config.vit);
   const int d = vit.embed_dim;
-  tensors.refuse_known_variants(vit.family == "vit_mae" ? "decoder" : "");
+  tensors.refuse_known_variants({vit.family == "vit_mae" ? "decoder" : ""});
 
   // ViTModel's own files have no prefix; those of networks built on it have "vit.", "deit." or "ijepa.".
   const std::string base = (vit.family == "deit" || vit.family == "ijepa" ? vit.family : "vit") + ".";
@@ -108,7 +139,7 @@ NetworkSource vit_network(HuggingFaceConfig config, TensorSet& tensors) {
   const bool bare = vit.family == "vit_msn" && tensors.has(names.layers + "0.layernorm_before.weight");
   const std::string layers = (bare ? "" : prefix) + names.layers;
   for (int i = 0; i < vit.num_layers && !tensors.errors().failed(); ++i)
-    out.blocks.push_back(block(tensors, names, layers + std::to_string(i) + ".", vit, config.qkv_bias));
+    out.blocks.push_back(block(tensors, names, layers + std::to_string(i) + ".", d, vit.mlp_dim, config.qkv_bias));
   out.norm = tensors.norm(prefix + "layernorm", d);
 
   if (head == HeadKind::none) {
@@ -125,7 +156,10 @@ NetworkSource vit_network(HuggingFaceConfig config, TensorSet& tensors) {
   }
   tensors.ignore(prefix + "embeddings.mask_token");  // for training on masked patches
   tensors.ignore(prefix + "embeddings.position_ids");
-  if (vit.family == "vit_mae") tensors.ignore_all("decoder.");  // only the encoder is run
+  if (vit.decoder && tensors.has("decoder.mask_token"))
+    out.decoder = decoder(tensors, vit, config.qkv_bias);
+  else
+    vit.decoder.reset();
   tensors.refuse_the_rest();
   return out;
 }

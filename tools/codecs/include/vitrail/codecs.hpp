@@ -3,6 +3,7 @@
 //   load_image   JPEG, PNG, PNM (P5, P6) and .npy → Image, the bytes Pillow gives
 //   save_png     Image → PNG
 //   save_npy     numbers → NumPy's .npy; load_npy_u8 is the way back for bytes
+//   save_safetensors   several arrays by name
 //
 // Everything here is safe to call from many threads at once. Damaged files give an Error, never undefined behaviour.
 #pragma once
@@ -11,7 +12,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "vitrail/error.hpp"
@@ -47,6 +50,17 @@ Status save_png(const ImageView& image, const std::filesystem::path& path);
 Status save_npy(const std::filesystem::path& path, std::span<const std::size_t> shape, std::span<const float> data);
 Status save_npy(const std::filesystem::path& path, std::span<const std::size_t> shape,
                 std::span<const std::uint8_t> data);
+
+/// An array of a safetensors file, in C order; as many elements as the product of `shape`.
+struct NamedArray {
+  std::string name;
+  std::vector<std::size_t> shape;
+  std::span<const float> data;
+};
+
+/// f32 arrays in the given order. Names and metadata are UTF-8.
+Status save_safetensors(const std::filesystem::path& path, std::span<const NamedArray> arrays,
+                        std::span<const std::pair<std::string, std::string>> metadata = {});
 
 /// A u8 array in C order.
 struct NpyArray {
