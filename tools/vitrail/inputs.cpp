@@ -25,7 +25,7 @@ bool is_picture(const fs::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  static constexpr std::string_view kKnown[] = {".jpg", ".jpeg", ".png", ".npy", ".ppm", ".pgm"};
+  static constexpr std::string_view kKnown[] = {".jpg", ".jpeg", ".png", ".webp", ".npy", ".ppm", ".pgm"};
   return std::find(std::begin(kKnown), std::end(kKnown), extension) != std::end(kKnown);
 }
 
@@ -43,7 +43,9 @@ LoadOptions load_options(DType dtype, int threads, Progress& progress) {
 }  // namespace
 
 void PictureOptions::add_to(CLI::App& command) {
-  command.add_option("-i,--image", inputs, "Pictures: files (JPEG, PNG, PPM/PGM, .npy of u8 HxWxC) or folders of them")
+  command
+      .add_option("-i,--image", inputs,
+                  "Pictures: files (JPEG, PNG, WebP, PPM/PGM, .npy of u8 HxWxC) or folders of them")
       ->required()
       ->type_name("IMAGE");
   command.add_flag("--no-exif", no_exif, "Do not turn pictures as their EXIF orientation says");
@@ -115,7 +117,7 @@ Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& i
     }
     if (error) return Error{ErrorCode::io, input + ": cannot be listed: " + error.message()};
     if (inside.empty())
-      return Error{ErrorCode::io, input + ": holds no pictures (.jpg, .jpeg, .png, .npy, .ppm, .pgm)"};
+      return Error{ErrorCode::io, input + ": holds no pictures (.jpg, .jpeg, .png, .webp, .npy, .ppm, .pgm)"};
     std::sort(inside.begin(), inside.end());
     pictures.insert(pictures.end(), inside.begin(), inside.end());
   }
