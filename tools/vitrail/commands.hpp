@@ -10,5 +10,6 @@ void add_embed(CLI::App& app, int& exit_code);
 void add_patches(CLI::App& app, int& exit_code);
 void add_info(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
+void add_plan(CLI::App& app, int& exit_code);
 
 }  // namespace vitrail::cli

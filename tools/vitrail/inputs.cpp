@@ -42,6 +42,20 @@ LoadOptions load_options(DType dtype, int threads, Progress& progress) {
 
 }  // namespace
 
+std::optional<Size> parse_size(std::string_view text) {
+  const auto number = [](std::string_view digits) -> std::optional<int> {
+    int value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size() || value < 1 || value > 32768) return std::nullopt;
+    return value;
+  };
+  const std::size_t x = text.find('x');
+  const auto height = number(text.substr(0, x));
+  const auto width = x == text.npos ? height : number(text.substr(x + 1));
+  if (!height || !width) return std::nullopt;
+  return Size{*height, *width};
+}
+
 void PictureOptions::add_to(CLI::App& command) {
   command
       .add_option("-i,--image", inputs,
@@ -140,6 +154,18 @@ Result<Model> load_model(const std::string& folder, DType dtype, int threads) {
 Result<Model> random_model(const std::string& architecture, DType dtype, int threads) {
   Progress progress("making weights");
   return Model::random(architecture, load_options(dtype, threads, progress));
+}
+
+Image noise(int width, int height, int channels) {
+  Image image(width, height, channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8);
+  std::uint32_t state = 1;
+  for (int y = 0; y < height; ++y) {
+    for (std::size_t i = 0; i < image.row_bytes(); ++i) {
+      state = state * 1664525u + 1013904223u;
+      image.row(y)[i] = static_cast<std::uint8_t>(state >> 24);
+    }
+  }
+  return image;
 }
 
 std::size_t for_each_picture(const std::vector<std::string>& pictures, const PictureOptions& options, Session& session,
