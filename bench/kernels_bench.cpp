@@ -43,18 +43,25 @@ void gemm_u8s8(benchmark::State& state, const Kernels& kernels, int n, int k) {
   Buffer<std::uint8_t> a(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)),
       scratch(Kernels::gemm_scratch_bytes);
   Buffer<std::int8_t> b(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
-  Buffer<std::int32_t> acc(static_cast<std::size_t>(Kernels::max_tile_rows) * 128);
+  constexpr int columns = 64 * Kernels::max_tile_panels, rows = 42;
+  Buffer<std::int32_t> acc(static_cast<std::size_t>(rows) * columns), b_sum(static_cast<std::size_t>(n));
   Random random(2);
   for (int i = 0; i < tokens * k; ++i) a.data[i] = static_cast<std::uint8_t>(random.bits());
   for (int i = 0; i < n * k; ++i) b.data[i] = static_cast<std::int8_t>(random.integer(-127, 127));
-  const int block = 42;
   for (auto _ : state)
-    for (int n0 = 0; n0 < n; n0 += 128)
-      for (int m = 0; m < tokens; m += block)
-        kernels.gemm_u8s8({a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k),
-                           static_cast<std::size_t>(k), std::min(block, tokens - m),
-                           b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k), k,
-                           std::min(2, (n - n0) / 64), acc.data, 128, scratch.data});
+    for (int n0 = 0; n0 < n; n0 += columns)
+      for (int m = 0; m < tokens; m += rows)
+        kernels.gemm_u8s8({.a = a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k),
+                           .lda_bytes = static_cast<std::size_t>(k),
+                           .rows = std::min(rows, tokens - m),
+                           .b = b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k),
+                           .b_sum = b_sum.data + n0,
+                           .cols = std::min(columns, n - n0),
+                           .k = k,
+                           .k_padded = k,
+                           .acc = acc.data,
+                           .ldacc = columns,
+                           .scratch = scratch.data});
   rate(state, "GMAC/s", static_cast<double>(tokens) * n * k);
 }
 

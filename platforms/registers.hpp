@@ -32,4 +32,12 @@ template <class T>
 #define VITRAIL_IN_REGISTER(x) __asm__ volatile("" : "+w"(x))
 #endif
 
+/// Makes the compiler forget where a pointer comes from: a row of sums is then stored at its own address plus a
+/// constant instead of at one of many addresses computed before.
+template <class T>
+[[gnu::always_inline]] inline T* forget(T* p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
 }  // namespace vitrail

@@ -1,9 +1,7 @@
-// What all int8 tiles do the same way: rows in blocks whose size the compiler knows, and where a column is in a panel.
+// What all tiles do the same way: rows in blocks whose size the compiler knows.
 #pragma once
 
 #include <type_traits>
-
-#include "runtime/kernels.hpp"
 
 namespace vitrail {
 
@@ -25,11 +23,7 @@ template <int N, class F>
       rows - m, [&](auto rest) __attribute__((always_inline)) { f(rest, m); });
 }
 
-/// Column n of a tile's b at k, a multiple of 4; the next four k of it are PackedS8::panel · 4 bytes further.
-[[gnu::always_inline]] inline const std::int8_t* column_of(const GemmU8S8Tile& t, int n, int k) {
-  const int panel = n / PackedS8::panel * PackedS8::panel;
-  return t.b + static_cast<std::size_t>(panel) * t.k_padded + static_cast<std::size_t>(k) * PackedS8::panel +
-         (n - panel) * 4;
-}
+/// The least multiple of `unit` that is ≥ n.
+constexpr int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 
 }  // namespace vitrail

@@ -95,9 +95,11 @@ void Engine::attend_int8(const Attended& a) {
     const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, task / 2);
     const std::size_t column = static_cast<std::size_t>(task / 2) * D;
     if (task % 2 == 0)
-      kernels_.pack_rows_s8(a.keys + column, a.ld_keys, tokens, dim, keys.data, keys.scale, keys.sum);
+      kernels_.pack_rows_s8(a.keys + column, a.ld_keys, tokens, dim, kernels_.layout_s8, keys.data, keys.scale,
+                            keys.sum);
     else
-      kernels_.pack_columns_s8(a.values + column, a.ld_keys, tokens, dim, values.data, values.scale, values.sum);
+      kernels_.pack_columns_s8(a.values + column, a.ld_keys, tokens, dim, kernels_.layout_s8, values.data, values.scale,
+                               values.sum);
   });
 
   const int block = tile_rows(a.count, kernels_.gemm_row_unit), blocks = ceil_div(a.count, block);
@@ -109,24 +111,28 @@ void Engine::attend_int8(const Attended& a) {
     const auto row = static_cast<std::size_t>(first);
     const std::size_t column = static_cast<std::size_t>(task / blocks) * D;
     const std::size_t ldq = align_up(D), ldp = align_up(static_cast<std::size_t>(tokens));
-    const auto multiply = [&](const std::uint8_t* u8, std::size_t lda, const PackedS8& b) {
-      for (int p = 0; p < b.panels(); p += Kernels::max_tile_panels)
+    const auto multiply = [&](const std::uint8_t* u8, std::size_t lda, const HeadS8& head) {
+      const PackedS8& b = head.matrix;
+      constexpr int columns = Kernels::max_tile_panels * PackedS8::panel;
+      for (int n = 0; n < b.n; n += columns)
         kernels_.gemm_u8s8({.a = u8,
                             .lda_bytes = lda,
                             .rows = rows,
-                            .b = b.at_panel(p),
+                            .b = b.at_panel(n / PackedS8::panel),
+                            .b_sum = head.sum + n,
+                            .cols = std::min(columns, b.n - n),
+                            .k = b.k,
                             .k_padded = b.k_padded(),
-                            .panels = std::min(Kernels::max_tile_panels, b.panels() - p),
-                            .acc = s.acc + p * PackedS8::panel,
+                            .acc = s.acc + n,
                             .ldacc = align_up(static_cast<std::size_t>(b.n)),
                             .scratch = scratch.gemm});
     };
     kernels_.quantize_rows(a.queries + row * a.ld_queries + column, a.ld_queries, rows, dim, s.q, ldq,
                            s.quant);  // q [rows, head_dim]
-    multiply(s.q, ldq, keys.matrix);  // acc [rows, T]
+    multiply(s.q, ldq, keys);         // acc [rows, T]
     kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum}, scale, s.scores, s.p, ldp,
                               s.quant);  // p [rows, T]
-    multiply(s.p, ldp, values.matrix);   // acc [rows, head_dim]
+    multiply(s.p, ldp, values);          // acc [rows, head_dim]
     kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum}, {}, a.out + row * width + column,
                         width);
   });

@@ -7,7 +7,7 @@ namespace vitrail {
 namespace {
 
 constexpr int rows_per_task = 8;  // LayerNorm and quantisation: some kilobytes, a few microseconds
-constexpr int tile_columns = PackedS8::panel * Kernels::max_tile_panels;
+constexpr int max_tile_columns = PackedS8::panel * Kernels::max_tile_panels;
 
 std::uint64_t elements(int rows, int columns) {
   return static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns);
@@ -18,6 +18,16 @@ std::uint64_t elements(int rows, int columns) {
 int tile_rows(int rows, int row_unit) {
   const int blocks = ceil_div(rows, Kernels::max_tile_rows);
   return std::min(ceil_div(ceil_div(rows, blocks), row_unit) * row_unit, Kernels::max_tile_rows);
+}
+
+/// Columns of a tile: many, because the kernels prepare a tile's rows once for all of its columns, but not so many that
+/// a thread waits for another one's last tile.
+int Engine::tile_columns(int row_blocks, int out) const {
+  constexpr int tiles_per_thread = 4;
+  int columns = max_tile_columns;
+  while (columns > PackedS8::panel && row_blocks * ceil_div(out, columns) < tiles_per_thread * executor_.threads())
+    columns /= 2;
+  return columns;
 }
 
 Engine::Engine(Selection selection, Executor* executor, int threads, const VitConfig& c, DType attention)
@@ -39,7 +49,7 @@ Engine::Scratch Engine::scratch_of(std::byte* base, std::size_t* bytes) const {
   Layout layout(base);
   Scratch s{};
   s.gemm = layout.take<std::byte>(Kernels::gemm_scratch_bytes);
-  s.acc = layout.take<std::int32_t>(static_cast<std::size_t>(Kernels::max_tile_rows) * tile_columns);
+  s.acc = layout.take<std::int32_t>(static_cast<std::size_t>(Kernels::max_tile_rows) * max_tile_columns);
   s.row = layout.take<float>(static_cast<std::size_t>(max_row_));
   place_attention(layout, s.attention);
   if (bytes) *bytes = layout.size_bytes();
@@ -50,9 +60,10 @@ void Engine::prepare(const Linear& linear, int rows) {
   if (!provider_ || !linear.s8.data) return;
   const int block = tile_rows(rows, kernels_.gemm_row_unit);
   const int last_rows = rows - (ceil_div(rows, block) - 1) * block;
-  const int last_panels = (linear.s8.panels() - 1) % Kernels::max_tile_panels + 1;
+  const int panels = tile_columns(ceil_div(rows, block), linear.out) / PackedS8::panel;
+  const int last_panels = (linear.s8.panels() - 1) % panels + 1;
   for (const int m : {std::min(block, rows), last_rows})
-    for (const int p : {std::min(Kernels::max_tile_panels, linear.s8.panels()), last_panels}) {
+    for (const int p : {std::min(panels, linear.s8.panels()), last_panels}) {
       std::string why;
       if (!provider_->prepare(m, linear.s8.k_padded(), p, why)) {
         report_ += "  " + why + "\n";
@@ -186,7 +197,7 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
                     const float* residual, std::size_t ld_residual, float* dst, std::size_t ld_dst) {
   const int block = tile_rows(rows.count, kernels_.gemm_row_unit);
   const int row_blocks = ceil_div(rows.count, block);
-  const int column_blocks = ceil_div(linear.out, tile_columns);
+  const int columns = tile_columns(row_blocks, linear.out), column_blocks = ceil_div(linear.out, columns);
   const std::uint64_t in = static_cast<std::uint64_t>(rows.k), out_count = static_cast<std::uint64_t>(linear.out),
                       count = static_cast<std::uint64_t>(rows.count), element = linear.s8.data ? 1 : sizeof(float);
   const Profile::Timed timed(profile_, name, linear.s8.data ? gemm_name() : kernels_.simd_name, count * in * out_count,
@@ -194,8 +205,8 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
   // Tasks that follow each other share their columns: a panel of weights is read once while it is in the cache.
   run(executor_, row_blocks * column_blocks, [&](int task, int thread) {
     const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
-    const int m0 = task % row_blocks * block, n0 = task / row_blocks * tile_columns;
-    const int m = std::min(block, rows.count - m0), n = std::min(tile_columns, linear.out - n0);
+    const int m0 = task % row_blocks * block, n0 = task / row_blocks * columns;
+    const int m = std::min(block, rows.count - m0), n = std::min(columns, linear.out - n0);
     const auto row = static_cast<std::size_t>(m0);
     const Epilogue epilogue{linear.bias + n0, activation, residual ? residual + row * ld_residual + n0 : nullptr,
                             ld_residual};
@@ -205,8 +216,10 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
                               .lda_bytes = rows.ldq_bytes,
                               .rows = m,
                               .b = linear.s8.at_panel(n0 / PackedS8::panel),
+                              .b_sum = linear.col_sum + n0,
+                              .cols = n,
+                              .k = rows.k,
                               .k_padded = linear.s8.k_padded(),
-                              .panels = ceil_div(n, PackedS8::panel),
                               .acc = s.acc,
                               .ldacc = align_up(static_cast<std::size_t>(n), PackedS8::panel),
                               .scratch = s.gemm};
@@ -217,8 +230,8 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
       const auto k = static_cast<std::size_t>(rows.k);
       auto* acc = reinterpret_cast<float*>(s.acc);
       kernels_.gemm_f32(rows.f + row * k, k, m, linear.f32.at_panel(n0 / PackedF32::panel), rows.k,
-                        ceil_div(n, PackedF32::panel), acc, tile_columns);
-      kernels_.finish_f32(acc, tile_columns, m, n, epilogue, out, ld_dst);
+                        ceil_div(n, PackedF32::panel), acc, static_cast<std::size_t>(columns));
+      kernels_.finish_f32(acc, static_cast<std::size_t>(columns), m, n, epilogue, out, ld_dst);
     }
   });
 }

@@ -106,6 +106,7 @@ class Engine {
     AttentionScratch attention;
   };
   const char* gemm_name() const { return provider_ ? provider_name_.c_str() : kernels_.gemm_name; }
+  int tile_columns(int row_blocks, int out) const;
   Scratch scratch_of(std::byte* base, std::size_t* bytes) const;
   void place_attention(Layout& layout, AttentionScratch& s) const;
   /// What both arithmetics are given.

@@ -35,8 +35,18 @@ struct RowQuant {
   std::int32_t zero_point;  ///< 0 … 255
 };
 
-/// s8 weights [n, k] as every int8 kernel reads them: column panels of 64, k in groups of 4, zero-padded both ways:
-/// byte ((panel · k_padded/4 + k/4) · 64 + n%64) · 4 + k%4. This is oneDNN's BA16a64b4a, so that no second copy exists.
+/// How s8 weights lie in memory, as the class's product reads them: strips of `columns`, in them groups of k.
+struct LayoutS8 {
+  int columns = 64;  ///< divides 64
+  int group = 4;     ///< consecutive k of one column: 4, 8 or 16. {64, 4} is oneDNN's BA16a64b4a: no second copy exists
+  /// The byte of element (n, k).
+  std::size_t at(int n, int k, int k_padded) const {
+    return static_cast<std::size_t>(n / columns * columns) * static_cast<std::size_t>(k_padded) +
+           static_cast<std::size_t>((k / group * columns + n % columns) * group + k % group);
+  }
+};
+
+/// s8 weights [n, k] in the class's layout, zero-padded both ways. 64 columns are a panel: a whole number of strips.
 struct PackedS8 {
   static constexpr int panel = 64;    ///< columns
   static constexpr int k_unit = 64;   ///< k is padded to a multiple of this
@@ -73,15 +83,18 @@ struct Dequant {
 
 /// One GEMM tile: acc[m][n] = Σ_k a[m][k] · b[n][k], exact in s32.
 struct GemmU8S8Tile {
-  const std::uint8_t* a;  ///< [rows, k_padded]
-  std::size_t lda_bytes;  ///< a multiple of 64
-  int rows;               ///< 1 … Kernels::max_tile_rows
-  const std::int8_t* b;   ///< first of `panels` consecutive panels of a PackedS8
-  int k_padded;           ///< a multiple of 64, < 66 048 so that no sum leaves s32
-  int panels;             ///< 1 … Kernels::max_tile_panels
-  std::int32_t* acc;      ///< [rows, 64 · panels], 64-byte aligned
-  std::size_t ldacc;      ///< a multiple of 16
-  void* scratch;          ///< Kernels::gemm_scratch_bytes, 64-byte aligned, contents undefined
+  const std::uint8_t* a;      ///< [rows, k], readable up to k_padded
+  std::size_t lda_bytes;      ///< a multiple of 64
+  int rows;                   ///< 1 … Kernels::max_tile_rows
+  const std::int8_t* b;       ///< the first of consecutive panels of a PackedS8
+  const std::int32_t* b_sum;  ///< [cols rounded up to 64], Σ_k b[n][k]: for products that take a − 128
+  int cols;                   ///< 1 … 64 · Kernels::max_tile_panels
+  int k;                      ///< < 66 048 so that no sum leaves s32
+  int k_padded;               ///< k rounded up to 64, where b is zero
+  std::int32_t* acc;  ///< [rows, cols], 64-byte aligned; up to 64-column panels may be written beyond, and up to
+                      ///< a multiple of 16 columns is: sums of the padding
+  std::size_t ldacc;  ///< a multiple of 16, ≥ cols rounded up to 64
+  void* scratch;      ///< Kernels::gemm_scratch_bytes, 64-byte aligned, contents undefined
 };
 
 /// A provider of GEMM tiles that prepares something per shape (oneDNN: its primitives). Made with a session, shared by
@@ -98,7 +111,7 @@ class GemmProvider {
 
 struct Kernels {
   static constexpr int max_tile_rows = 48;
-  static constexpr int max_tile_panels = 2;
+  static constexpr int max_tile_panels = 4;
   static constexpr std::size_t gemm_scratch_bytes = 128 * 1024;
 
   /// `count` runs of `run_bytes` bytes, `src_step` and `dst_step` bytes apart (patchify: one row of pixels into its
@@ -133,12 +146,10 @@ struct Kernels {
   /// + j] · cos[j]).
   void (*rotate)(float* x, std::size_t ldx, int rows, int heads, int half, const float* cos, const float* sin);
 
-  /// dst += src.
-  void (*add)(const float* src, float* dst, std::size_t count);
-
   /// The exact integer tile; the native kernel of this platform.
   void (*gemm_u8s8)(const GemmU8S8Tile& tile);
-  int gemm_row_unit;  ///< rows the native tile handles at once: tiles of a multiple of it waste nothing
+  int gemm_row_unit;   ///< rows the native tile handles at once: tiles of a multiple of it waste nothing
+  LayoutS8 layout_s8;  ///< what gemm_u8s8 reads; {64, 4} where a GemmProvider may take its place
 
   /// c[m][n] = Σ_k a[m][k] · b[k][n] (a chain of fma from +0), for `panels` consecutive panels of a PackedF32 [k, n].
   /// All 16 · panels columns of c are written. a is not padded.
@@ -159,15 +170,15 @@ struct Kernels {
   void (*pack_f32)(const float* src, std::size_t ld_src, int k, int n, float* dst);
 
   /// Matrices of output channels become s8: top = max(absmax of the channel, 1e-30), scale = top/127,
-  /// q = rne(x · (127/top)), sum = Σ q; the result is PackedS8, its padding zeroed, and so is that of scale and sum (to
-  /// whole panels).
+  /// q = rne(x · (127/top)), sum = Σ q; the result is PackedS8 in the layout asked for, its padding zeroed, and so is
+  /// that of scale and sum (to whole panels).
   ///
   /// src [n, k], a channel is a row: weights, and keys for Q·Kᵀ.
-  void (*pack_rows_s8)(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
-                       std::int32_t* sum);
+  void (*pack_rows_s8)(const float* src, std::size_t ld_src, int n, int k, LayoutS8 layout, std::int8_t* dst,
+                       float* scale, std::int32_t* sum);
   /// src [k, n], a channel is a column: values for P·V.
-  void (*pack_columns_s8)(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
-                          std::int32_t* sum);
+  void (*pack_columns_s8)(const float* src, std::size_t ld_src, int k, int n, LayoutS8 layout, std::int8_t* dst,
+                          float* scale, std::int32_t* sum);
 
   /// Sums of Q·Kᵀ → u8 attention weights: x[t] = float(acc − zero_point · col_sum[t]) · col_scale[t]; m = max x;
   /// e[t] = 255 · exp((x[t] − m) · (row scale · scale)); p = rne(e); quant = {1/rowsum(e), 0}, which may be

@@ -94,7 +94,7 @@ void Packer::pack_s8(Linear& linear, std::atomic<bool>& bad, const RowReader& ro
       bad = true;
       return;
     }
-    kernels_.pack_rows_s8(x, in, count, p.k,
+    kernels_.pack_rows_s8(x, in, count, p.k, kernels_.layout_s8,
                           data + static_cast<std::size_t>(first) * static_cast<std::size_t>(p.k_padded()),
                           scale + first, sum + first);
   });

@@ -99,20 +99,28 @@ TEST_CASE("keys and values become the same s8 weights on every class, exact to h
         std::vector<float> scale;
         std::vector<std::int32_t> sum;
       };
-      const auto pack = [&](const Kernels& kernels, bool keys) {
+      const auto pack = [&](const Kernels& kernels, LayoutS8 layout, bool keys) {
         Packed p{std::vector<std::int8_t>(bytes, 77), std::vector<float>(columns, 7),
                  std::vector<std::int32_t>(columns, 7)};
         if (keys)
-          kernels.pack_rows_s8(src.data(), K + 3, n, k, p.data.data(), p.scale.data(), p.sum.data());
+          kernels.pack_rows_s8(src.data(), K + 3, n, k, layout, p.data.data(), p.scale.data(), p.sum.data());
         else
-          kernels.pack_columns_s8(src.data(), N + 3, k, n, p.data.data(), p.scale.data(), p.sum.data());
+          kernels.pack_columns_s8(src.data(), N + 3, k, n, layout, p.data.data(), p.scale.data(), p.sum.data());
         return p;
       };
-      for (const bool keys : {true, false}) {
-        const Packed expected = pack(reference_kernels, keys);
+      for (const auto& [layout, keys] : {std::pair{LayoutS8{64, 4}, true},
+                                         {LayoutS8{64, 4}, false},
+                                         {LayoutS8{8, 4}, true},
+                                         {LayoutS8{8, 4}, false},
+                                         {LayoutS8{8, 8}, true},
+                                         {LayoutS8{8, 8}, false},
+                                         {LayoutS8{4, 16}, true},
+                                         {LayoutS8{4, 16}, false}}) {
+        CAPTURE(layout.group);
+        const Packed expected = pack(reference_kernels, layout, keys);
         for (const auto& platform : test::platforms()) {
           CAPTURE(platform.name);
-          const Packed p = pack(platform.kernels, keys);
+          const Packed p = pack(platform.kernels, layout, keys);
           CHECK(same_bits(p.data, expected.data));
           CHECK(same_bits(p.scale, expected.scale));
           CHECK(same_bits(p.sum, expected.sum));
@@ -123,8 +131,7 @@ TEST_CASE("keys and values become the same s8 weights on every class, exact to h
           sum += expected.sum[c];
           for (std::size_t i = 0; i < K; ++i) {
             const float x = keys ? src[c * (K + 3) + i] : src[i * (N + 3) + c];
-            const auto at =
-                c / 64 * 64 * static_cast<std::size_t>(shape.k_padded()) + (i / 4 * 64 + c % 64) * 4 + i % 4;
+            const auto at = layout.at(static_cast<int>(c), static_cast<int>(i), shape.k_padded());
             const float back = expected.scale[c] * static_cast<float>(expected.data[at]);
             CHECK(std::fabs(back - x) <= expected.scale[c] * 0.501f);
           }

@@ -29,7 +29,7 @@ TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
     tanh_error = std::max(tanh_error, std::fabs(reference::activate(x, Activation::tanh) - std::tanh(d)));
   }
   CHECK(exp_error < 3e-7);
-  CHECK(erf_error < 2.5e-6);
+  CHECK(erf_error < 4e-6);
   CHECK(tanh_gelu_error < 2e-6);
   CHECK(quick_error < 2e-6);
   CHECK(tanh_error < 3e-7);
@@ -100,13 +100,6 @@ TEST_CASE("row kernels equal the reference on every class") {
       double sum = 0;
       for (std::size_t i = 0; i < cols; ++i) sum += p[i];
       CHECK(sum == doctest::Approx(1.0).epsilon(1e-5));
-
-      const auto added = [&](const Kernels& kernels) {
-        auto y = x;
-        kernels.add(gamma.data(), y.data() + 1, cols);
-        return y;
-      };
-      CHECK(same_bits(added(k), added(reference_kernels)));
     }
   }
 }
@@ -115,32 +108,58 @@ TEST_CASE("the int8 product is exact on every class") {
   for (const auto& platform : test::platforms()) {
     CAPTURE(platform.name);
     Random random(3);
-    for (const int k_padded : {64, 128, 192, 512, 576, 1088})
+    for (const int k : {1, 36, 64, 197, 512, 588, 1088})
       for (const int rows : {1, 2, 5, 6, 7, 12, 41, 48})
-        for (const int panels : {1, 2}) {
-          CAPTURE(k_padded);
+        for (const int cols : {3, 64, 100, 256}) {
+          CAPTURE(k);
           CAPTURE(rows);
-          const std::size_t n = static_cast<std::size_t>(panels) * 64, k = static_cast<std::size_t>(k_padded);
-          const std::size_t lda = k + 64, m = static_cast<std::size_t>(rows);
+          CAPTURE(cols);
+          const PackedS8 shape{nullptr, cols, k};
+          const auto n = static_cast<std::size_t>(shape.panels()) * 64, K = static_cast<std::size_t>(shape.k_padded());
+          const std::size_t lda = K + 64, m = static_cast<std::size_t>(rows), ldacc = n + 16;
           Aligned<std::uint8_t> a(m * lda), scratch(Kernels::gemm_scratch_bytes);
-          Aligned<std::int8_t> b(n * k);
-          Aligned<std::int32_t> acc(m * (n + 16)), expected(m * (n + 16));
-          // Extremes first: 255 · ±127 in every product is where a saturating instruction would show.
+          Aligned<std::int32_t> b_sum(n);
+          // Extremes first: 255 · ±127 in every product is where a saturating instruction would show. Whatever stands
+          // behind a row of a is multiplied with zeros.
           for (std::size_t i = 0; i < a.size; ++i)
             a.data()[i] = rows % 2 ? 255 : static_cast<std::uint8_t>(random.bits());
-          for (std::size_t i = 0; i < b.size; ++i)
-            b.data()[i] = static_cast<std::int8_t>(rows == 1 ? 127 : rows == 5 ? -127 : random.integer(-127, 127));
-          GemmU8S8Tile tile{a.data(), lda, rows, b.data(), k_padded, panels, acc.data(), n + 16, scratch.data()};
-          platform.kernels.gemm_u8s8(tile);
-          tile.acc = expected.data();
-          reference_kernels.gemm_u8s8(tile);
-          CHECK(same_bits(acc.copy(), expected.copy()));
+          std::vector<std::int8_t> w(static_cast<std::size_t>(cols * k));
+          for (auto& x : w)
+            x = static_cast<std::int8_t>(rows == 1 ? 127 : rows == 5 ? -127 : random.integer(-127, 127));
+          for (int c = 0; c < cols; ++c)
+            for (int i = 0; i < k; ++i) b_sum.data()[c] += w[static_cast<std::size_t>(c * k + i)];
+          const auto product = [&](const Kernels& kernels) {
+            Aligned<std::int8_t> b(n * K);
+            for (int c = 0; c < cols; ++c)
+              for (int i = 0; i < k; ++i)
+                b.data()[kernels.layout_s8.at(c, i, shape.k_padded())] = w[static_cast<std::size_t>(c * k + i)];
+            Aligned<std::int32_t> acc(m * ldacc);
+            kernels.gemm_u8s8({.a = a.data(),
+                               .lda_bytes = lda,
+                               .rows = rows,
+                               .b = b.data(),
+                               .b_sum = b_sum.data(),
+                               .cols = cols,
+                               .k = k,
+                               .k_padded = shape.k_padded(),
+                               .acc = acc.data(),
+                               .ldacc = ldacc,
+                               .scratch = scratch.data()});
+            std::vector<std::int32_t> sums;
+            for (std::size_t r = 0; r < m; ++r)
+              sums.insert(sums.end(), acc.data() + r * ldacc,
+                          acc.data() + r * ldacc + align_up(static_cast<std::size_t>(cols), 16));
+            return sums;
+          };
+          const auto sums = product(reference_kernels);
+          CHECK(same_bits(product(platform.kernels), sums));
           // The reference against the definition, on one element of each corner.
-          for (const std::size_t col : {std::size_t{0}, n - 1}) {
+          const std::size_t width = sums.size() / m;
+          for (const int c : {0, cols - 1}) {
             std::int64_t sum = 0;
-            for (std::size_t i = 0; i < k; ++i)
-              sum += a.data()[(m - 1) * lda + i] * b.data()[col / 64 * 64 * k + (i / 4 * 64 + col % 64) * 4 + i % 4];
-            CHECK(expected.data()[(m - 1) * (n + 16) + col] == sum);
+            for (int i = 0; i < k; ++i)
+              sum += a.data()[(m - 1) * lda + static_cast<std::size_t>(i)] * w[static_cast<std::size_t>(c * k + i)];
+            CHECK(sums[(m - 1) * width + static_cast<std::size_t>(c)] == sum);
           }
         }
   }

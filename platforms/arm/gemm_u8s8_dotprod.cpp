@@ -12,82 +12,73 @@
 namespace vitrail::arm {
 namespace {
 
-// A block of k is re-laid once into scratch; its sums stay exact in any order.
+// A block of k of the rows is re-laid once into scratch; sums stay exact in any order.
 constexpr int k_block = 1024;
-constexpr int strip = 8;       // columns: two registers per four k
-constexpr int row_block = 12;  // 12 rows × 2 registers = 24 of the 32 registers hold sums
-constexpr int scratch_rows = Kernels::max_tile_rows;
-static_assert(scratch_rows % row_block == 0 && (scratch_rows + strip) * k_block <= Kernels::gemm_scratch_bytes);
+constexpr LayoutS8 layout{8, 4};  // a strip is two registers per four k
+constexpr int row_block = 8;      // 8 rows × 2 registers of sums, and sixteen k of 8 rows, are 24 of the 32 registers
+constexpr int strip = layout.columns;
+static_assert(Kernels::max_tile_rows * k_block <= Kernels::gemm_scratch_bytes);
 
-/// a − 128 of a block of rows as [k/16][rows/4][4 groups of k][4 rows][4]; absent rows of a quad repeat the last one.
-void relay_rows(const std::uint8_t* a, std::size_t lda_bytes, int rows, int k, std::int8_t* dst) {
-  const uint8x16_t sign = vdupq_n_u8(0x80);
-  const int quads = (rows + 3) / 4;
-  for (int q = 0; q < quads; ++q) {
-    const std::uint8_t* row[4];
-    for (int m = 0; m < 4; ++m) row[m] = a + (4 * q + m < rows ? 4 * q + m : rows - 1) * lda_bytes;
-    std::int8_t* to = dst + q * 64;
-    for (int i = 0; i < k; i += 16, to += quads * 64) {
-      uint32x4x4_t groups;  // stored with a stride of four, the four rows of a group of k meet
-      unroll<4>([&](auto m) __attribute__((always_inline)) {
-        groups.val[m] = vreinterpretq_u32_u8(veorq_u8(vld1q_u8(row[m] + i), sign));
-      });
-      vst4q_u32(reinterpret_cast<std::uint32_t*>(to), groups);
-    }
-  }
-}
-
-/// Eight columns of one panel as [k/4][8][4]; `base` becomes 128 · Σ b of each.
-void relay_columns(const std::int8_t* b, int k, std::int8_t* dst, int32x4_t (&base)[2]) {
-  const int8x16_t minus_128 = vdupq_n_s8(-128);
-  int32x4_t sum[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
-  for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4, dst += strip * 4)
-    unroll<2>([&](auto j) __attribute__((always_inline)) {
-      const int8x16_t four = vld1q_s8(b + 16 * j);
-      sum[j] = vdotq_s32(sum[j], four, minus_128);
-      vst1q_s8(dst + 16 * j, four);
-    });
-  unroll<2>([&](auto j) __attribute__((always_inline)) { base[j] = vnegq_s32(sum[j]); });
-}
-
-/// M rows × 8 columns over one block of k.
+/// a − 128 of M rows as [k/16][M][16].
 template <int M>
-void multiply(const std::int8_t* a, const std::int8_t* b, int k, const int32x4_t (&base)[2], bool first,
+void relay_rows(const std::uint8_t* a, std::size_t lda_bytes, int k, std::int8_t* dst) {
+  const uint8x16_t sign = vdupq_n_u8(0x80);
+  const std::uint8_t* row[M];
+  unroll<M>([&](auto m) __attribute__((always_inline)) { row[m] = a + m * lda_bytes; });
+  for (int i = 0; i < k; i += 16, dst += M * 16)
+    unroll<M>([&](auto m) __attribute__((always_inline)) {
+      vst1q_s8(dst + m * 16, vreinterpretq_s8_u8(veorq_u8(vld1q_u8(row[m] + i), sign)));
+    });
+}
+
+/// M rows × 8 columns over one block of k; the first one starts from 128 · b_sum.
+template <int M>
+void multiply(const std::int8_t* a, const std::int8_t* b, int k, const std::int32_t* b_sum, bool first,
               std::int32_t* acc, std::size_t ldacc) {
-  constexpr int quads = (M + 3) / 4;
   int32x4_t sum[M][2];
-  unroll<2 * M>([&](auto i) __attribute__((always_inline)) {
-    sum[i / 2][i % 2] = first ? base[i % 2] : vaddq_s32(base[i % 2], vld1q_s32(acc + i / 2 * ldacc + i % 2 * 4));
-  });
-  for (int i = 0; i < k; i += 16, a += quads * 64, b += strip * 16)
-    unroll<4>([&](auto g) __attribute__((always_inline)) {
-      const int8x16_t b0 = vld1q_s8(b + g * 32), b1 = vld1q_s8(b + g * 32 + 16);
-      int8x16_t quad[quads];
-      unroll<quads>([&](auto q) __attribute__((always_inline)) { quad[q] = vld1q_s8(a + q * 64 + g * 16); });
-      unroll<M>([&](auto m) __attribute__((always_inline)) {
-        sum[m][0] = vdotq_laneq_s32(sum[m][0], b0, quad[m / 4], m % 4);
-        sum[m][1] = vdotq_laneq_s32(sum[m][1], b1, quad[m / 4], m % 4);
-        VITRAIL_IN_REGISTER(sum[m][0]);
-        VITRAIL_IN_REGISTER(sum[m][1]);
+  if (first) {
+    const int32x4_t base[2] = {vshlq_n_s32(vld1q_s32(b_sum), 7), vshlq_n_s32(vld1q_s32(b_sum + 4), 7)};
+    unroll<2 * M>([&](auto i) __attribute__((always_inline)) { sum[i / 2][i % 2] = base[i % 2]; });
+  } else {
+    std::int32_t* row = acc;
+    unroll<M>([&](auto m) __attribute__((always_inline)) {
+      unroll<2>([&](auto j) __attribute__((always_inline)) { sum[m][j] = vld1q_s32(row + 4 * j); });
+      row = forget(row + ldacc);
+    });
+  }
+  // Pairs of loads, not ld1 of four registers: fewer instructions, but an in-order core stands still for one.
+  for (int i = 0; i < k; i += 32, a += M * 32, b += strip * 32)
+    unroll<2>([&](auto half) __attribute__((always_inline)) {
+      int8x16_t row[M];
+      unroll<M>([&](auto m) __attribute__((always_inline)) { row[m] = vld1q_s8(a + (half * M + m) * 16); });
+      unroll<4>([&](auto g) __attribute__((always_inline)) {
+        const std::int8_t* four = b + (half * 4 + g) * strip * 4;
+        const int8x16_t b0 = vld1q_s8(four), b1 = vld1q_s8(four + 16);
+        unroll<M>([&](auto m) __attribute__((always_inline)) {
+          sum[m][0] = vdotq_laneq_s32(sum[m][0], b0, row[m], g);
+          sum[m][1] = vdotq_laneq_s32(sum[m][1], b1, row[m], g);
+          VITRAIL_IN_REGISTER(sum[m][0]);
+          VITRAIL_IN_REGISTER(sum[m][1]);
+        });
       });
     });
-  unroll<2 * M>([&](auto i)
-                    __attribute__((always_inline)) { vst1q_s32(acc + i / 2 * ldacc + i % 2 * 4, sum[i / 2][i % 2]); });
+  unroll<M>([&](auto m) __attribute__((always_inline)) {
+    unroll<2>([&](auto j) __attribute__((always_inline)) { vst1q_s32(acc + 4 * j, sum[m][j]); });
+    acc = forget(acc + ldacc);
+  });
 }
 
 void gemm_u8s8(const GemmU8S8Tile& t) {
   auto* a = static_cast<std::int8_t*>(t.scratch);
-  auto* b = a + scratch_rows * k_block;
-  for (int k0 = 0; k0 < t.k_padded; k0 += k_block) {
-    const int k = t.k_padded - k0 < k_block ? t.k_padded - k0 : k_block;
-    for (int m = 0; m < t.rows; m += row_block)
-      relay_rows(t.a + m * t.lda_bytes + k0, t.lda_bytes, t.rows - m < row_block ? t.rows - m : row_block, k,
-                 a + m * k);
-    for (int n = 0; n < t.panels * PackedS8::panel; n += strip) {
-      int32x4_t base[2];
-      relay_columns(column_of(t, n, k0), k, b, base);
+  const int all_k = round_up(t.k, 32);
+  for (int k0 = 0; k0 < all_k; k0 += k_block) {
+    const int k = all_k - k0 < k_block ? all_k - k0 : k_block;
+    in_row_blocks<row_block>(
+        t.rows, [&](auto M, int m) { relay_rows<M>(t.a + m * t.lda_bytes + k0, t.lda_bytes, k, a + m * k); });
+    for (int n = 0; n < round_up(t.cols, 16); n += strip) {
+      const std::int8_t* b = t.b + layout.at(n, k0, t.k_padded);
       in_row_blocks<row_block>(t.rows, [&](auto M, int m) {
-        multiply<M>(a + m * k, b, k, base, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
+        multiply<M>(a + m * k, b, k, t.b_sum + n, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
       });
     }
   }
@@ -98,6 +89,7 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
 void install_gemm_dotprod(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8;
   k.gemm_row_unit = row_block;
+  k.layout_s8 = layout;
   k.gemm_name = "dotprod";
 }
 

@@ -12,17 +12,16 @@
 namespace vitrail::arm {
 namespace {
 
-// A block of k is re-laid once into scratch; its sums stay exact in any order.
+// A block of k of the rows is re-laid once into scratch; sums stay exact in any order.
 constexpr int k_block = 1024;
-constexpr int strip = 16;   // columns re-laid together: 16 KiB stay in the first cache while all rows pass
-constexpr int columns = 4;  // of a register block; each sum is a register of four partial sums
+constexpr LayoutS8 layout{4, 16};  // a register is sixteen k of one column; each sum a register of four partial sums
+constexpr int columns = layout.columns;
 #ifdef __aarch64__
 constexpr int row_block = 4;  // 4 × 4 of the 32 registers hold sums
 #else
 constexpr int row_block = 2;  // 2 × 4 of the 16 registers
 #endif
-constexpr int scratch_rows = Kernels::max_tile_rows;
-static_assert((scratch_rows + strip) * k_block <= Kernels::gemm_scratch_bytes);
+static_assert(Kernels::max_tile_rows * k_block <= Kernels::gemm_scratch_bytes);
 
 /// Sixteen products of s8, added in fours to the sums.
 [[gnu::always_inline]] inline int16x8_t multiply_low(int8x16_t a, int8x16_t b) {
@@ -55,25 +54,10 @@ void relay_rows(const std::uint8_t* a, std::size_t lda_bytes, int rows, int k, s
   }
 }
 
-/// Four columns of one panel as [k/16][4][16]; returns 128 · Σ b of each.
-int32x4_t relay_columns(const std::int8_t* b, int k, std::int8_t* dst) {
-  int32x4_t sum = vdupq_n_s32(0);
-  for (int i = 0; i < k; i += 16, b += 4 * PackedS8::panel * 4, dst += 64) {
-    int32x4x4_t group;  // stored with a stride of four, each column's four groups meet
-    unroll<4>([&](auto g) __attribute__((always_inline)) {
-      const int8x16_t four = vld1q_s8(b + g * PackedS8::panel * 4);
-      sum = vpadalq_s16(sum, vpaddlq_s8(four));
-      group.val[g] = vreinterpretq_s32_s8(four);
-    });
-    vst4q_s32(reinterpret_cast<std::int32_t*>(dst), group);
-  }
-  return vshlq_n_s32(sum, 7);
-}
-
-/// M rows × 4 columns over one block of k.
+/// M rows × 4 columns over one block of k; the first one adds 128 · b_sum.
 template <int M>
-void multiply(const std::int8_t* a, const std::int8_t* b, int k, int32x4_t base, bool first, std::int32_t* acc,
-              std::size_t ldacc) {
+void multiply(const std::int8_t* a, const std::int8_t* b, int k, const std::int32_t* b_sum, bool first,
+              std::int32_t* acc, std::size_t ldacc) {
   int32x4_t sum[M][columns];
   unroll<columns * M>([&](auto i) __attribute__((always_inline)) { sum[i / columns][i % columns] = vdupq_n_s32(0); });
   for (int i = 0; i < k; i += 16, a += M * 16, b += columns * 16) {
@@ -97,27 +81,23 @@ void multiply(const std::int8_t* a, const std::int8_t* b, int k, int32x4_t base,
     });
   }
   unroll<M>([&](auto m) __attribute__((always_inline)) {
-    const int32x4_t before = first ? base : vaddq_s32(base, vld1q_s32(acc + m * ldacc));
+    const int32x4_t before = first ? vshlq_n_s32(vld1q_s32(b_sum), 7) : vld1q_s32(acc + m * ldacc);
     vst1q_s32(acc + m * ldacc, vaddq_s32(totals(sum[m]), before));
   });
 }
 
 void gemm_u8s8(const GemmU8S8Tile& t) {
   auto* a = static_cast<std::int8_t*>(t.scratch);
-  auto* b = a + scratch_rows * k_block;
-  for (int k0 = 0; k0 < t.k_padded; k0 += k_block) {
-    const int k = t.k_padded - k0 < k_block ? t.k_padded - k0 : k_block;
+  const int all_k = round_up(t.k, 16);
+  for (int k0 = 0; k0 < all_k; k0 += k_block) {
+    const int k = all_k - k0 < k_block ? all_k - k0 : k_block;
     for (int m = 0; m < t.rows; m += row_block)
       relay_rows(t.a + m * t.lda_bytes + k0, t.lda_bytes, t.rows - m < row_block ? t.rows - m : row_block, k,
                  a + m * k);
-    for (int n = 0; n < t.panels * PackedS8::panel; n += strip) {
-      int32x4_t base[strip / columns];
-      for (int j = 0; j < strip / columns; ++j)
-        base[j] = relay_columns(column_of(t, n + j * columns, k0), k, b + j * columns * k);
+    for (int n = 0; n < round_up(t.cols, 16); n += columns) {
+      const std::int8_t* b = t.b + layout.at(n, k0, t.k_padded);
       in_row_blocks<row_block>(t.rows, [&](auto M, int m) {
-        for (int j = 0; j < strip / columns; ++j)
-          multiply<M>(a + m * k, b + j * columns * k, k, base[j], k0 == 0, t.acc + m * t.ldacc + n + j * columns,
-                      t.ldacc);
+        multiply<M>(a + m * k, b, k, t.b_sum + n, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
       });
     }
   }
@@ -128,6 +108,7 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
 void install_gemm_neon(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8;
   k.gemm_row_unit = row_block;
+  k.layout_s8 = layout;
   k.gemm_name = "neon";
 }
 

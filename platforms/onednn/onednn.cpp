@@ -110,10 +110,11 @@ bool Provider::prepare(int rows, int k_padded, int panels, std::string& why) try
 }
 
 bool Provider::run(const GemmU8S8Tile& tile, int thread) noexcept {
-  Shape* shape = find(tile.rows, tile.k_padded, tile.panels);
+  const int panels = (tile.cols + PackedS8::panel - 1) / PackedS8::panel;
+  Shape* shape = find(tile.rows, tile.k_padded, panels);
   // The strides are part of a prepared shape.
   if (!shape || tile.lda_bytes != static_cast<std::size_t>(tile.k_padded) ||
-      tile.ldacc != static_cast<std::size_t>(tile.panels) * PackedS8::panel)
+      tile.ldacc != static_cast<std::size_t>(panels) * PackedS8::panel)
     return false;
   const OneThread one_thread;
   auto& [src, weights, dst, scratchpad] = shape->arguments[static_cast<std::size_t>(thread)];

@@ -10,16 +10,15 @@ namespace vitrail::reference {
 namespace {
 
 /// One output channel: k elements `step` apart into column n of a PackedS8.
-void pack_channel(const float* src, std::size_t step, int k, int n, int k_padded, std::int8_t* dst, float* scale,
-                  std::int32_t* sum) {
+void pack_channel(const float* src, std::size_t step, int k, int n, LayoutS8 layout, int k_padded, std::int8_t* dst,
+                  float* scale, std::int32_t* sum) {
   float top = numerics::smallest_absmax;
   for (int i = 0; i < k; ++i) top = std::max(top, std::fabs(src[static_cast<std::size_t>(i) * step]));
   const float inv = 127.0f / top;
-  std::int8_t* panel = dst + static_cast<std::size_t>(n / PackedS8::panel) * PackedS8::panel * k_padded;
   std::int32_t total = 0;
   for (int i = 0; i < k; ++i) {
     const auto q = static_cast<std::int8_t>(std::nearbyintf(src[static_cast<std::size_t>(i) * step] * inv));
-    panel[(i / 4 * PackedS8::panel + n % PackedS8::panel) * 4 + i % 4] = q;
+    dst[layout.at(n, i, k_padded)] = q;
     total += q;
   }
   scale[n] = top / 127.0f;
@@ -36,19 +35,19 @@ void clear(int n, int k, std::int8_t* dst, float* scale, std::int32_t* sum) {
 
 }  // namespace
 
-void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
+void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, LayoutS8 layout, std::int8_t* dst, float* scale,
                   std::int32_t* sum) {
   clear(n, k, dst, scale, sum);
   const int k_padded = PackedS8{dst, n, k}.k_padded();
   for (int i = 0; i < n; ++i)
-    pack_channel(src + static_cast<std::size_t>(i) * ld_src, 1, k, i, k_padded, dst, scale, sum);
+    pack_channel(src + static_cast<std::size_t>(i) * ld_src, 1, k, i, layout, k_padded, dst, scale, sum);
 }
 
-void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
-                     std::int32_t* sum) {
+void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, LayoutS8 layout, std::int8_t* dst,
+                     float* scale, std::int32_t* sum) {
   clear(n, k, dst, scale, sum);
   const int k_padded = PackedS8{dst, n, k}.k_padded();
-  for (int i = 0; i < n; ++i) pack_channel(src + i, ld_src, k, i, k_padded, dst, scale, sum);
+  for (int i = 0; i < n; ++i) pack_channel(src + i, ld_src, k, i, layout, k_padded, dst, scale, sum);
 }
 
 void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, float scale,

@@ -16,13 +16,14 @@ float activate(float x, Activation activation) {
   }
   if (activation == Activation::gelu_quick) return x / (1.0f + exp(x * numerics::GeluQuick::linear));
   using P = numerics::ErfSqrt2;
-  float erf = std::copysign(1.0f, x);
-  if (std::fabs(x) < P::limit) {
-    const float s = std::fma(x * x, P::t_scale, -1.0f);
-    float p = P::c[P::degree];
-    for (int i = P::degree - 1; i >= 0; --i) p = std::fma(p, s, P::c[i]);
-    erf = x * p;
+  const float s = std::min(std::fma(x * x, P::t_scale, -1.0f), 1.0f);
+  const float s2 = s * s, s3 = s2 * s, s4 = s2 * s2;
+  float q[3];
+  for (int i = 0; i < 3; ++i) {
+    const float* c = P::c + 4 * i;
+    q[i] = std::fma(s3, c[3], std::fma(s2, c[2], std::fma(s, c[1], c[0])));
   }
+  const float erf = std::clamp(x * std::fma(std::fma(q[2], s4, q[1]), s4, q[0]), -1.0f, 1.0f);
   const float half = 0.5f * x;
   return std::fma(half, erf, half);
 }
@@ -31,19 +32,19 @@ namespace {
 
 void gemm_u8s8(const GemmU8S8Tile& t) {
   constexpr int panel = PackedS8::panel;
-  for (int p = 0; p < t.panels; ++p) {
-    const std::int8_t* b = t.b + static_cast<std::size_t>(p) * panel * t.k_padded;
+  constexpr LayoutS8 layout;
+  static_assert(layout.columns == panel);
+  for (int n0 = 0; n0 < t.cols; n0 += panel)
     for (int m = 0; m < t.rows; ++m) {
       const std::uint8_t* a = t.a + m * t.lda_bytes;
-      std::int32_t* acc = t.acc + m * t.ldacc + p * panel;
+      std::int32_t* acc = t.acc + m * t.ldacc + n0;
       std::fill_n(acc, panel, 0);
-      for (int k = 0; k < t.k_padded; k += 4) {
-        const std::int8_t* group = b + static_cast<std::size_t>(k) * panel;
+      for (int k = 0; k < t.k; k += layout.group) {
+        const std::int8_t* group = t.b + layout.at(n0, k, t.k_padded);
         for (int n = 0; n < panel; ++n)
-          for (int i = 0; i < 4; ++i) acc[n] += a[k + i] * group[n * 4 + i];
+          for (int i = 0; i < layout.group; ++i) acc[n] += a[k + i] * group[n * layout.group + i];
       }
     }
-  }
 }
 
 void gemm_f32(const float* a, std::size_t lda, int rows, const float* b, int k, int panels, float* c, std::size_t ldc) {
@@ -90,9 +91,9 @@ Kernels kernels() {
       .softmax = softmax,
       .swiglu = swiglu,
       .rotate = rotate,
-      .add = add,
       .gemm_u8s8 = gemm_u8s8,
       .gemm_row_unit = 1,
+      .layout_s8 = {},
       .gemm_f32 = gemm_f32,
       .finish_s32 = finish_s32,
       .finish_f32 = finish_f32,

@@ -15,9 +15,9 @@ float exp(float x) {
   const float n = std::nearbyintf(x * E::log2e);
   float r = std::fma(-n, E::ln2_hi, x);
   r = std::fma(-n, E::ln2_lo, r);
-  float q = E::c[3];
-  for (int i = 2; i >= 0; --i) q = std::fma(q, r, E::c[i]);
-  const float p = std::fma(q, r * r, r) + 1.0f;
+  const float r2 = r * r;
+  const float q = std::fma(r2, std::fma(E::c[3], r, E::c[2]), std::fma(E::c[1], r, E::c[0]));
+  const float p = std::fma(q, r2, r) + 1.0f;
   return p * std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
 }
 
@@ -116,10 +116,6 @@ void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const floa
         high[j] = std::fma(a, sin[j], b * cos[j]);
       }
     }
-}
-
-void add(const float* src, float* dst, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
 void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,

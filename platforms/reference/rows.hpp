@@ -17,15 +17,14 @@ void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const
 void softmax(float* x, std::size_t ldx, int rows, int cols, float scale);
 void swiglu(const float* x, std::size_t ldx, int rows, int k, float* dst, std::size_t ld_dst);
 void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const float* cos, const float* sin);
-void add(const float* src, float* dst, std::size_t count);
 void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
                std::size_t run_bytes, int count);
 void pack_transposed_f32(const float* src, std::size_t ld_src, int n, int k, float* dst);
 void pack_f32(const float* src, std::size_t ld_src, int k, int n, float* dst);
-void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
+void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, LayoutS8 layout, std::int8_t* dst, float* scale,
                   std::int32_t* sum);
-void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
-                     std::int32_t* sum);
+void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, LayoutS8 layout, std::int8_t* dst,
+                     float* scale, std::int32_t* sum);
 void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                       float scale, float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant);
 

@@ -5,59 +5,116 @@
 
 namespace vitrail::simd {
 
-template <class A>
-void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, std::int8_t* dst, float* scale,
-                  std::int32_t* sum) {
+/// Sixteen k of one column, from k on, in pieces of `group` bytes.
+template <int group>
+VITRAIL_INLINE void scatter_k(const std::int8_t* bytes, int columns, std::int8_t* dst) {
+  unroll<16 / group>([&](auto i) __attribute__((always_inline)) {
+    __builtin_memcpy(dst + i * group * columns, bytes + i * group, group);
+  });
+}
+
+template <class A, int group>
+VITRAIL_INLINE void pack_row_s8(const float* row, int k, int k_padded, int columns, std::int8_t* dst, float* scale,
+                                std::int32_t* sum) {
   using V = F16<A>;
-  constexpr int panel = PackedS8::panel;
-  const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * panel;
-  for (int key = 0; key < n_padded; ++key) {
-    std::int8_t* column = dst + static_cast<std::size_t>(key / panel) * panel * k_padded + key % panel * 4;
-    if (key >= n) {
-      for (int i = 0; i < k_padded; i += 4) __builtin_memset(column + i * panel, 0, 4);
-      scale[key] = 0.0f;
-      sum[key] = 0;
-      continue;
+  V high = V::all(numerics::smallest_absmax);
+  for (int i = 0; i < k; i += 16) high = max(high, abs(V::load_first(row + i, k - i)));
+  const float top = fold_max(high);
+  const float inv = 127.0f / top;
+  I16<A> total = I16<A>::all(0);
+  for (int i = 0; i < k_padded; i += 16) {
+    const I16<A> q = round_to_int(V::load_first(row + i, k - i) * V::all(inv));
+    total = total + q;
+    std::int8_t bytes[16];
+    store_s8(q, bytes);
+    scatter_k<group>(bytes, columns, dst + i * columns);
+  }
+  *scale = top / 127.0f;
+  *sum = fold_sum(total);
+}
+
+template <class A>
+void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, LayoutS8 layout, std::int8_t* dst, float* scale,
+                  std::int32_t* sum) {
+  const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * PackedS8::panel;
+  for (int i = 0; i < n_padded; ++i) {
+    std::int8_t* column = dst + layout.at(i, 0, k_padded);
+    if (i >= n) {
+      for (int j = 0; j < k_padded; j += layout.group)
+        __builtin_memset(column + j * layout.columns, 0, static_cast<std::size_t>(layout.group));
+      scale[i] = 0.0f;
+      sum[i] = 0;
+    } else if (layout.group == 4) {
+      pack_row_s8<A, 4>(src + i * ld_src, k, k_padded, layout.columns, column, scale + i, sum + i);
+    } else if (layout.group == 8) {
+      pack_row_s8<A, 8>(src + i * ld_src, k, k_padded, layout.columns, column, scale + i, sum + i);
+    } else {
+      pack_row_s8<A, 16>(src + i * ld_src, k, k_padded, layout.columns, column, scale + i, sum + i);
     }
-    const float* row = src + key * ld_src;
-    V high = V::all(numerics::smallest_absmax);
-    for (int i = 0; i < k; i += 16) high = max(high, abs(V::load_first(row + i, k - i)));
-    const float top = fold_max(high);
-    const V inv = V::all(127.0f / top);
-    I16<A> total = I16<A>::all(0);
-    for (int i = 0; i < k_padded; i += 16) {
-      const I16<A> q = round_to_int(V::load_first(row + i, k - i) * inv);
-      total = total + q;
-      std::int8_t bytes[16];
-      store_s8(q, bytes);
-      for (int j = 0; j < 16; j += 4) __builtin_memcpy(column + (i + j) * panel, bytes + j, 4);
+  }
+}
+
+/// Sixteen channels from `channel` on and layout.group k from k on, in `count` vectors whose lanes are four k of a
+/// channel.
+template <int count, class A>
+VITRAIL_INLINE void store_fours(const I16<A> (&fours)[count], LayoutS8 layout, int channel, int k, int k_padded,
+                                std::int8_t* dst) {
+#ifdef __aarch64__
+  if constexpr (I16<A>::Batch::size == 4) {
+    const auto quad = [&](int c, const auto&... x) __attribute__((always_inline)) {
+      auto* to = reinterpret_cast<std::int32_t*>(dst + layout.at(channel + c, k, k_padded));
+      if constexpr (count == 1)
+        vst1q_s32(to, x.batch...);
+      else if constexpr (count == 2)
+        vst2q_s32(to, {x.batch...});
+      else
+        vst4q_s32(to, {x.batch...});
+    };
+    [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
+      quad(0, fours[i].r.low.low...);
+      quad(4, fours[i].r.low.high...);
+      quad(8, fours[i].r.high.low...);
+      quad(12, fours[i].r.high.high...);
     }
-    scale[key] = top / 127.0f;
-    sum[key] = fold_sum(total);
+    (std::make_integer_sequence<int, count>{});
+    return;
+  }
+#endif
+  if (count == 1 && layout.columns >= 16)
+    return fours[0].store(reinterpret_cast<std::int32_t*>(dst + layout.at(channel, k, k_padded)));
+  for (int i = 0; i < count; ++i) {
+    std::int32_t lanes[16];
+    fours[i].store(lanes);
+    for (int c = 0; c < 16; ++c)
+      __builtin_memcpy(dst + layout.at(channel + c, k + 4 * i, k_padded), lanes + c, sizeof lanes[c]);
   }
 }
 
 /// Sixteen channels at once: channels are lanes, so that four tokens make the four bytes of a lane.
-template <class A>
-void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, std::int8_t* dst, float* scale,
-                     std::int32_t* sum) {
+template <class A, int group>
+void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, LayoutS8 layout, std::int8_t* dst,
+                     float* scale, std::int32_t* sum) {
   using V = F16<A>;
-  constexpr int panel = PackedS8::panel;
-  const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * panel;
+  const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * PackedS8::panel;
   for (int channel = 0; channel < n_padded; channel += 16) {
     const int count = n - channel;
-    std::int8_t* column = dst + static_cast<std::size_t>(channel / panel) * panel * k_padded + channel % panel * 4;
     V high = V::all(numerics::smallest_absmax);
     for (int i = 0; i < k; ++i) high = max(high, abs(V::load_first(src + i * ld_src + channel, count)));
     const V inv = V::all(127.0f) / high;
     I16<A> total = I16<A>::all(0);
-    for (int i = 0; i < k_padded; i += 4) {
-      I16<A> q[4];
-      for (int j = 0; j < 4; ++j) {
-        q[j] = i + j < k ? round_to_int(V::load_first(src + (i + j) * ld_src + channel, count) * inv) : I16<A>::all(0);
-        total = total + q[j];
-      }
-      pack_bytes(q[0], q[1], q[2], q[3]).store(reinterpret_cast<std::int32_t*>(column + i * panel));
+    const auto quantized = [&](int i) __attribute__((always_inline)) {
+      if (i >= k) return I16<A>::all(0);
+      const I16<A> q = round_to_int(V::load_first(src + i * ld_src + channel, count) * inv);
+      total = total + q;
+      return q;
+    };
+    for (int i = 0; i < k_padded; i += group) {
+      I16<A> fours[group / 4];
+      unroll<group / 4>([&](auto j) __attribute__((always_inline)) {
+        const int at = i + 4 * j;
+        fours[j] = pack_bytes(quantized(at), quantized(at + 1), quantized(at + 2), quantized(at + 3));
+      });
+      store_fours(fours, layout, channel, i, k_padded, dst);
     }
     (high / V::all(127.0f)).store(scale + channel);
     for (int j = count > 0 ? count : 0; j < 16; ++j) scale[channel + j] = 0.0f;
@@ -66,14 +123,41 @@ void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, std::in
 }
 
 template <class A>
+void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, LayoutS8 layout, std::int8_t* dst,
+                     float* scale, std::int32_t* sum) {
+  switch (layout.group) {
+    case 4:
+      return pack_columns_s8<A, 4>(src, ld_src, k, n, layout, dst, scale, sum);
+    case 8:
+      return pack_columns_s8<A, 8>(src, ld_src, k, n, layout, dst, scale, sum);
+    default:
+      return pack_columns_s8<A, 16>(src, ld_src, k, n, layout, dst, scale, sum);
+  }
+}
+
+/// Sixteen floats, then sixteen others: read from 16 − count on, the first `count` lanes are of the former.
+struct Lanes {
+  float values[32];
+  constexpr Lanes(float inside, float outside) : values{} {
+    for (int i = 0; i < 32; ++i) values[i] = i < 16 ? inside : outside;
+  }
+  const float* first(int count) const { return values + 16 - count; }
+};
+
+template <class A>
 void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, float scale,
                       float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant) {
   using V = F16<A>;
+  using I = I16<A>;
+  // Lanes past the end are no maximum, and add nothing to the sum.
+  static constexpr Lanes as_they_are(__builtin_inff(), -__builtin_inff()), counted(1.0f, 0.0f);
+  const float* col_scale = d.col_scale;  // copies, which no store can change
+  const std::int32_t* col_sum = d.col_sum;
   for (int m = 0; m < rows; ++m, acc += ldacc, p += ldp_bytes) {
-    const I16<A> zero_point = I16<A>::all(d.row[m].zero_point);
-    const auto score = [&](int t) __attribute__((always_inline)) {
-      const I16<A> sum = I16<A>::load(acc + t) - zero_point * I16<A>::load(d.col_sum + t);
-      return to_float(sum) * V::load(d.col_scale + t);
+    const RowQuant query = d.row[m];
+    const auto score = [=](int t) __attribute__((always_inline)) {
+      return to_float(minus_product(I::load(acc + t), I::all(query.zero_point), I::load(col_sum + t))) *
+             V::load(col_scale + t);
     };
     V high = V::all(-__builtin_inff());
     int t = 0;
@@ -83,22 +167,27 @@ void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int 
       high = max(high, x);
     }
     if (t < cols) {
-      score(t).store(row + t);
-      high = max(high, V::load_first(row + t, cols - t, row[t]));
+      const V x = min(score(t), V::load(as_they_are.first(cols - t)));
+      x.store(row + t);
+      high = max(high, x);
     }
-    const V top = V::all(fold_max(high)), factor = V::all(d.row[m].scale * scale), full = V::all(255.0f);
-    const auto weigh = [&](V x, int at) __attribute__((always_inline)) {
-      const V weight = exp((x - top) * factor) * full;
-      store_u8(round_to_int(weight), p + at);
+    const float top = fold_max(high), factor = query.scale * scale;
+    const auto weigh = [=](V x, int at) __attribute__((always_inline)) {
+      const V weight = exp<false>((x - V::all(top)) * V::all(factor)) * V::all(255.0f);
+      store_u8(round_to_int(weight), 0, p + at);
       return weight;
     };
     V sum[4] = {V::all(0.0f), V::all(0.0f), V::all(0.0f), V::all(0.0f)};
     for (t = 0; t + 64 <= cols; t += 64)
-      for (int j = 0; j < 4; ++j) sum[j] = sum[j] + weigh(V::load(row + t + 16 * j), t + 16 * j);
-    for (int j = 0; t < cols; t += 16, ++j) {
-      weigh(V::load_first(row + t, cols - t, row[t]), t).store(row + t);
-      sum[j] = sum[j] + V::load_first(row + t, cols - t);
-    }
+      unroll<4>([&](auto j)
+                    __attribute__((always_inline)) { sum[j] = sum[j] + weigh(V::load(row + t + 16 * j), t + 16 * j); });
+    unroll<4>([&](auto j) __attribute__((always_inline)) {
+      const int at = t + 16 * j, count = cols - at;
+      if (count >= 16)
+        sum[j] = sum[j] + weigh(V::load(row + at), at);
+      else if (count > 0)
+        sum[j] = sum[j] + weigh(V::load(row + at), at) * V::load(counted.first(count));
+    });
     quant[m] = {1.0f / fold_sum((sum[0] + sum[2]) + (sum[1] + sum[3])), 0};
   }
 }

@@ -19,7 +19,6 @@ void install(Kernels& k, const char* name) {
   k.softmax = softmax<Arch>;
   k.swiglu = swiglu<Arch>;
   k.rotate = rotate<Arch>;
-  k.add = add<Arch>;
   k.gemm_f32 = gemm_f32<Arch, f32_rows>;
   k.finish_s32 = finish_s32<Arch>;
   k.finish_f32 = finish_f32<Arch>;

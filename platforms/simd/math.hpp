@@ -8,31 +8,56 @@
 
 namespace vitrail::simd {
 
+/// A constant in every lane of one register of floats.
 template <class A>
-VITRAIL_INLINE F16<A> exp(F16<A> x) {
-  using V = F16<A>;
+VITRAIL_INLINE xsimd::batch<float, A> splat(float x) {
+  return xsimd::batch<float, A>(x);
+}
+
+/// @tparam positive  whether x may be; without, one instruction less
+template <bool positive = true, class A>
+VITRAIL_INLINE F16<A> exp(F16<A> all) {
   using E = numerics::Exp;
-  x = min(max(x, V::all(E::lowest)), V::all(E::highest));
-  const I16<A> exponent = round_to_int(x * V::all(E::log2e));
-  const V n = to_float(exponent);
-  V r = fma(n, V::all(-E::ln2_hi), x);
-  r = fma(n, V::all(-E::ln2_lo), r);
-  V q = V::all(E::c[3]);
-  unroll<3>([&](auto i) __attribute__((always_inline)) { q = fma(q, r, V::all(E::c[2 - i])); });
-  return scale_by_power(fma(q, r * r, r) + V::all(1.0f), exponent);
+  return lanes<F16<A>>(
+      [](auto x) __attribute__((always_inline)) {
+        const auto c = [](int i) __attribute__((always_inline)) { return splat<A>(E::c[i]); };
+        x = xsimd::max(x, splat<A>(E::lowest));
+        if constexpr (positive) x = xsimd::min(x, splat<A>(E::highest));
+        const auto exponent = xsimd::nearbyint_as_int(x * splat<A>(E::log2e));
+        const auto n = xsimd::to_float(exponent);
+        auto r = fma_batch<A>(n, splat<A>(-E::ln2_hi), x);
+        r = fma_batch<A>(n, splat<A>(-E::ln2_lo), r);
+        const auto r2 = r * r;
+        const auto q = fma_batch<A>(r2, fma_batch<A>(c(3), r, c(2)), fma_batch<A>(c(1), r, c(0)));
+        return scale_by_power<A>(fma_batch<A>(q, r2, r) + splat<A>(1.0f), exponent);
+      },
+      all);
+}
+
+template <class A>
+VITRAIL_INLINE F16<A> gelu_erf(F16<A> all) {
+  using P = numerics::ErfSqrt2;
+  return lanes<F16<A>>(
+      [](auto x) __attribute__((always_inline)) {
+        const auto s = xsimd::min(fma_batch<A>(x * x, splat<A>(P::t_scale), splat<A>(-1.0f)), splat<A>(1.0f));
+        const auto s2 = s * s, s3 = s2 * s, s4 = s2 * s2;
+        const auto q = [&](int i) __attribute__((always_inline)) {
+          const auto c = [&](int j) __attribute__((always_inline)) { return splat<A>(P::c[4 * i + j]); };
+          return fma_batch<A>(s3, c(3), fma_batch<A>(s2, c(2), fma_batch<A>(s, c(1), c(0))));
+        };
+        const auto erf = xsimd::min(
+            xsimd::max(x * fma_batch<A>(fma_batch<A>(q(2), s4, q(1)), s4, q(0)), splat<A>(-1.0f)), splat<A>(1.0f));
+        const auto half = splat<A>(0.5f) * x;
+        return fma_batch<A>(half, erf, half);
+      },
+      all);
 }
 
 template <Activation activation, class A>
 VITRAIL_INLINE F16<A> activate(F16<A> x) {
   using V = F16<A>;
   if constexpr (activation == Activation::gelu_erf) {
-    using P = numerics::ErfSqrt2;
-    const V s = fma(x * x, V::all(P::t_scale), V::all(-1.0f));
-    V p = V::all(P::c[P::degree]);
-    unroll<P::degree>([&](auto i) __attribute__((always_inline)) { p = fma(p, s, V::all(P::c[P::degree - 1 - i])); });
-    const V erf = inside_or_sign(x, P::limit, x * p);
-    const V half = V::all(0.5f) * x;
-    return fma(half, erf, half);
+    return gelu_erf(x);
   } else if constexpr (activation == Activation::gelu_tanh) {
     using G = numerics::GeluTanh;
     return x / (V::all(1.0f) + exp(x * fma(x * x, V::all(G::cubic), V::all(G::linear))));

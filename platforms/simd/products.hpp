@@ -17,7 +17,7 @@ VITRAIL_INLINE void gemm_f32_block(const float* a, std::size_t lda, const float*
     const V column = V::load(b + static_cast<std::size_t>(i) * PackedF32::panel);
     unroll<M>([&](auto m) __attribute__((always_inline)) {
       acc[m] = fma(V::all(a[m * lda + i]), column, acc[m]);
-      unroll<V::parts>([&](auto p) __attribute__((always_inline)) { VITRAIL_IN_REGISTER(acc[m].part[p].data); });
+      keep_in_registers(acc[m]);
     });
   }
   unroll<M>([&](auto m) __attribute__((always_inline)) { acc[m].store(c + m * ldc); });
@@ -40,20 +40,23 @@ std::uint64_t peak_f32(int rounds) {
   for (int i = 0; i < rounds; ++i)
     unroll<M>([&](auto m) __attribute__((always_inline)) {
       acc[m] = fma(x, y, acc[m]);
-      unroll<V::parts>([&](auto p) __attribute__((always_inline)) { VITRAIL_IN_REGISTER(acc[m].part[p].data); });
+      keep_in_registers(acc[m]);
     });
   return static_cast<std::uint64_t>(rounds) * M * 16;
 }
 
-/// `first(m, n, count)` gives y₀ of sixteen columns from n on; the rest of the epilogue is the same for both products.
-template <class A, Activation activation, class First>
-VITRAIL_INLINE void finish_tile(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, First first) {
+/// `of_row(m)` gives what gives y₀ of sixteen columns of that row from n on; the rest of the epilogue is the same for
+/// both products.
+template <class A, Activation activation, class OfRow>
+VITRAIL_INLINE void finish_tile(int rows, int cols, Epilogue e, float* dst, std::size_t ld_dst, OfRow of_row) {
   using V = F16<A>;
-  for (int m = 0; m < rows; ++m) {
+  for (int m = 0; m < rows; ++m, dst += ld_dst) {
+    const float* residual = e.residual ? e.residual + m * e.ld_residual : nullptr;
+    const auto first = of_row(m);
     const auto columns = [&](int n, int count) __attribute__((always_inline)) {
-      V y = activate<activation>(first(m, n, count));
-      if (e.residual) y = V::load_first(e.residual + m * e.ld_residual + n, count) + y;
-      y.store_first(dst + m * ld_dst + n, count);
+      V y = activate<activation>(first(n, count));
+      if (residual) y = V::load_first(residual + n, count) + y;
+      y.store_first(dst + n, count);
     };
     // A count known at compile time: the vectors stay in registers.
     int n = 0;
@@ -62,40 +65,39 @@ VITRAIL_INLINE void finish_tile(int rows, int cols, const Epilogue& e, float* ds
   }
 }
 
-template <class A, class First>
-VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, First first) {
+template <class A, class OfRow>
+VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, OfRow of_row) {
   switch (e.activation) {
     case Activation::none:
-      return finish_tile<A, Activation::none>(rows, cols, e, dst, ld_dst, first);
+      return finish_tile<A, Activation::none>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::gelu_erf:
-      return finish_tile<A, Activation::gelu_erf>(rows, cols, e, dst, ld_dst, first);
+      return finish_tile<A, Activation::gelu_erf>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::gelu_tanh:
-      return finish_tile<A, Activation::gelu_tanh>(rows, cols, e, dst, ld_dst, first);
+      return finish_tile<A, Activation::gelu_tanh>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::gelu_quick:
-      return finish_tile<A, Activation::gelu_quick>(rows, cols, e, dst, ld_dst, first);
+      return finish_tile<A, Activation::gelu_quick>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::tanh:
-      return finish_tile<A, Activation::tanh>(rows, cols, e, dst, ld_dst, first);
+      return finish_tile<A, Activation::tanh>(rows, cols, e, dst, ld_dst, of_row);
   }
-}
-
-template <class A>
-VITRAIL_INLINE I16<A> load_first(const std::int32_t* src, int count) {
-  if (count >= 16) return I16<A>::load(src);
-  std::int32_t lanes[16];
-  for (int i = 0; i < 16; ++i) lanes[i] = i < count ? src[i] : 0;
-  return I16<A>::load(lanes);
 }
 
 template <class A>
 void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
                 float* dst, std::size_t ld_dst) {
   using V = F16<A>;
+  using I = I16<A>;
+  // Copies, which no store to dst can change.
+  const float *col_scale = d.col_scale, *bias = e.bias;
+  const std::int32_t* col_sum = d.col_sum;
   finish_any<A>(
-      rows, cols, e, dst, ld_dst, [&](int m, int n, int count) __attribute__((always_inline)) {
-        const I16<A> zero = I16<A>::all(d.row[m].zero_point) * load_first<A>(d.col_sum + n, count);
-        const V scale = V::all(d.row[m].scale) * V::load_first(d.col_scale + n, count);
-        const V bias = e.bias ? V::load_first(e.bias + n, count) : V::all(0.0f);
-        return fma(to_float(I16<A>::load(acc + m * ldacc + n) - zero), scale, bias);
+      rows, cols, e, dst, ld_dst, [=](int m) __attribute__((always_inline)) {
+        const std::int32_t* row = acc + m * ldacc;
+        const RowQuant quant = d.row[m];
+        return [=](int n, int count) __attribute__((always_inline)) {
+          const I sum = minus_product(I::load(row + n), I::all(quant.zero_point), I::load_first(col_sum + n, count));
+          return fma(to_float(sum), V::all(quant.scale) * V::load_first(col_scale + n, count),
+                     bias ? V::load_first(bias + n, count) : V::all(0.0f));
+        };
       });
 }
 
@@ -103,9 +105,13 @@ template <class A>
 void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& e, float* dst,
                 std::size_t ld_dst) {
   using V = F16<A>;
+  const float* bias = e.bias;
   finish_any<A>(
-      rows, cols, e, dst, ld_dst, [&](int m, int n, int count) __attribute__((always_inline)) {
-        return V::load(acc + m * ldacc + n) + (e.bias ? V::load_first(e.bias + n, count) : V::all(0.0f));
+      rows, cols, e, dst, ld_dst, [&](int m) __attribute__((always_inline)) {
+        const float* row = acc + m * ldacc;
+        return [&, row ](int n, int count) __attribute__((always_inline)) {
+          return V::load(row + n) + (bias ? V::load_first(bias + n, count) : V::all(0.0f));
+        };
       });
 }
 

@@ -26,19 +26,20 @@ VITRAIL_INLINE void layer_norm_row(const float* x, int k, const float* gamma, co
                                    float* dst) {
   using V = F16<A>;
   const float mean = row_sum<A>(x, k, 0.0f, [](V acc, V v) { return acc + v; }) / static_cast<float>(k);
-  const V means = V::all(mean);
   const float var = row_sum<A>(x, k, mean,
-                               [&](V acc, V v) {
-                                 const V d = v - means;
+                               [=](V acc, V v) {
+                                 const V d = v - V::all(mean);
                                  return fma(d, d, acc);
                                }) /
                     static_cast<float>(k);
-  const V rstd = V::all(1.0f / __builtin_sqrtf(var + eps));
+  const float rstd = 1.0f / __builtin_sqrtf(var + eps);
+  const auto normalize = [=](V v, V g, V b) __attribute__((always_inline)) {
+    return fma((v - V::all(mean)) * V::all(rstd), g, b);
+  };
   int i = 0;
-  for (; i + 16 <= k; i += 16)
-    fma((V::load(x + i) - means) * rstd, V::load(gamma + i), V::load(beta + i)).store(dst + i);
+  for (; i + 16 <= k; i += 16) normalize(V::load(x + i), V::load(gamma + i), V::load(beta + i)).store(dst + i);
   if (const int rest = k - i; rest > 0)
-    fma((V::load_first(x + i, rest) - means) * rstd, V::load_first(gamma + i, rest), V::load_first(beta + i, rest))
+    normalize(V::load_first(x + i, rest), V::load_first(gamma + i, rest), V::load_first(beta + i, rest))
         .store_first(dst + i, rest);
 }
 
@@ -67,12 +68,10 @@ VITRAIL_INLINE void quantize_row(const float* x, int k, std::uint8_t* q, RowQuan
   }
   const float inv = 255.0f / range;
   const auto zero_point = static_cast<std::int32_t>(__builtin_nearbyintf(-lo * inv));
-  const V inverse = V::all(inv);
-  const I16<A> zero = I16<A>::all(zero_point);
-  for (i = 0; i + 16 <= k; i += 16) store_u8(round_to_int(V::load(x + i) * inverse) + zero, q + i);
+  for (i = 0; i + 16 <= k; i += 16) store_u8(round_to_int(V::load(x + i) * V::all(inv)), zero_point, q + i);
   if (i < k) {
     std::uint8_t bytes[16];
-    store_u8(round_to_int(V::load_first(x + i, k - i) * inverse) + zero, bytes);
+    store_u8(round_to_int(V::load_first(x + i, k - i) * V::all(inv)), zero_point, bytes);
     for (int j = 0; i + j < k; ++j) q[i + j] = bytes[j];
   }
   *quant = {range / 255.0f, zero_point};
@@ -109,15 +108,15 @@ void softmax(float* x, std::size_t ldx, int rows, int cols, float scale) {
     V high = V::all(row[0]);
     for (int i = 0; i < whole; i += 16) high = max(high, V::load(row + i));
     if (rest > 0) high = max(high, V::load_first(row + whole, rest, row[0]));
-    const V top = V::all(fold_max(high)), scales = V::all(scale);
-    const auto power = [&](int i, int count) __attribute__((always_inline)) {
-      exp((V::load_first(row + i, count) - top) * scales).store_first(row + i, count);
+    const float top = fold_max(high);
+    const auto power = [=](int i, int count) __attribute__((always_inline)) {
+      exp<false>((V::load_first(row + i, count) - V::all(top)) * V::all(scale)).store_first(row + i, count);
     };
     for (int i = 0; i < whole; i += 16) power(i, 16);
     if (rest > 0) power(whole, rest);
-    const V inv = V::all(1.0f / row_sum<A>(row, cols, 0.0f, [](V acc, V v) { return acc + v; }));
-    for (int i = 0; i < whole; i += 16) (V::load(row + i) * inv).store(row + i);
-    if (rest > 0) (V::load_first(row + whole, rest) * inv).store_first(row + whole, rest);
+    const float inv = 1.0f / row_sum<A>(row, cols, 0.0f, [](V acc, V v) { return acc + v; });
+    for (int i = 0; i < whole; i += 16) (V::load(row + i) * V::all(inv)).store(row + i);
+    if (rest > 0) (V::load_first(row + whole, rest) * V::all(inv)).store_first(row + whole, rest);
   }
 }
 
@@ -145,14 +144,6 @@ void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const floa
         fma(a, s, b * c).store_first(high + j, rest);
       }
     }
-}
-
-template <class A>
-void add(const float* src, float* dst, std::size_t count) {
-  using V = F16<A>;
-  std::size_t i = 0;
-  for (; i + 16 <= count; i += 16) (V::load(dst + i) + V::load(src + i)).store(dst + i);
-  for (; i < count; ++i) dst[i] += src[i];
 }
 
 }  // namespace vitrail::simd

@@ -8,46 +8,79 @@
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
+#include "platforms/registers.hpp"
+
 namespace vitrail::simd {
 
 #define VITRAIL_INLINE [[gnu::always_inline]] inline
 
-template <class Arch>
-struct I16;
+/// N registers, as halves of halves: no array, which GCC would keep in memory, and halving is also how sums fold.
+template <class B, int N>
+struct Registers {
+  using Half = Registers<B, N / 2>;
+  Half low, high;
+};
+template <class B>
+struct Registers<B, 1> {
+  B batch;
+};
 
-/// Room in an array of `parts` registers. GCC (12) gives arrays of two to four NEON registers a mode of their own, as
-/// for ld4, and then moves every value through memory; an array of five it takes apart. The fifth is never touched.
-constexpr int room(int parts) { return parts == 4 ? 5 : parts; }
+/// f(batch of x, batch of y …) for every register.
+template <class R, class F, class... X>
+VITRAIL_INLINE R each(F f, const X&... x) {
+  if constexpr (requires { R::low; })
+    return {each<typename R::Half>(f, x.low...), each<typename R::Half>(f, x.high...)};
+  else
+    return {f(x.batch...)};
+}
+
+template <class R, class T>
+VITRAIL_INLINE R load_registers(const T* src) {
+  if constexpr (requires { R::low; }) {
+    using Half = typename R::Half;
+    return {load_registers<Half>(src), load_registers<Half>(src + sizeof(Half) / sizeof(T))};
+  } else {
+    return {decltype(R::batch)::load_unaligned(src)};
+  }
+}
+
+template <class R, class T>
+VITRAIL_INLINE void store_registers(const R& x, T* dst) {
+  if constexpr (requires { R::low; }) {
+    store_registers(x.low, dst);
+    store_registers(x.high, dst + sizeof(x.low) / sizeof(T));
+  } else {
+    x.batch.store_unaligned(dst);
+  }
+}
 
 /// Sixteen floats.
 template <class Arch>
 struct F16 {
   using Batch = xsimd::batch<float, Arch>;
-  static constexpr int parts = 16 / static_cast<int>(Batch::size);
-  Batch part[room(parts)];
+  using R = Registers<Batch, 16 / static_cast<int>(Batch::size)>;
+  R r;
 
   VITRAIL_INLINE static F16 all(float x) {
-    F16 r;
-    for (int i = 0; i < parts; ++i) r.part[i] = Batch(x);
-    return r;
+    return {each<R>(
+        [&](const auto&) __attribute__((always_inline)) { return Batch(x); }, R{})};
   }
-  VITRAIL_INLINE static F16 load(const float* src) {
-    F16 r;
-    for (int i = 0; i < parts; ++i) r.part[i] = Batch::load_unaligned(src + i * static_cast<int>(Batch::size));
-    return r;
-  }
+  VITRAIL_INLINE static F16 load(const float* src) { return {load_registers<R>(src)}; }
   /// Elements [0, count) of src, the rest `fill`; count may be ≤ 0 or ≥ 16.
   VITRAIL_INLINE static F16 load_first(const float* src, int count, float fill = 0.0f) {
-    if (count >= 16) return load(src);
+    return count >= 16 ? load(src) : load_last(src, count, fill);
+  }
+  VITRAIL_INLINE void store(float* dst) const { store_registers(r, dst); }
+  VITRAIL_INLINE void store_first(float* dst, int count) const { count >= 16 ? store(dst) : store_last(dst, count); }
+
+ private:
+  // What happens at the end of a row is kept out of the loops before it.
+  [[gnu::noinline]] static F16 load_last(const float* src, int count, float fill) {
     float lanes[16];
     for (int i = 0; i < 16; ++i) lanes[i] = i < count ? src[i] : fill;
     return load(lanes);
   }
-  VITRAIL_INLINE void store(float* dst) const {
-    for (int i = 0; i < parts; ++i) part[i].store_unaligned(dst + i * static_cast<int>(Batch::size));
-  }
-  VITRAIL_INLINE void store_first(float* dst, int count) const {
-    if (count >= 16) return store(dst);
+  [[gnu::noinline]] void store_last(float* dst, int count) const {
     float lanes[16];
     store(lanes);
     for (int i = 0; i < count; ++i) dst[i] = lanes[i];
@@ -58,21 +91,25 @@ struct F16 {
 template <class Arch>
 struct I16 {
   using Batch = xsimd::batch<std::int32_t, Arch>;
-  static constexpr int parts = 16 / static_cast<int>(Batch::size);
-  Batch part[room(parts)];
+  using R = Registers<Batch, 16 / static_cast<int>(Batch::size)>;
+  R r;
 
   VITRAIL_INLINE static I16 all(std::int32_t x) {
-    I16 r;
-    for (int i = 0; i < parts; ++i) r.part[i] = Batch(x);
-    return r;
+    return {each<R>(
+        [&](const auto&) __attribute__((always_inline)) { return Batch(x); }, R{})};
   }
-  VITRAIL_INLINE static I16 load(const std::int32_t* src) {
-    I16 r;
-    for (int i = 0; i < parts; ++i) r.part[i] = Batch::load_unaligned(src + i * static_cast<int>(Batch::size));
-    return r;
+  VITRAIL_INLINE static I16 load(const std::int32_t* src) { return {load_registers<R>(src)}; }
+  /// Elements [0, count) of src, the rest 0.
+  VITRAIL_INLINE static I16 load_first(const std::int32_t* src, int count) {
+    return count >= 16 ? load(src) : load_last(src, count);
   }
-  VITRAIL_INLINE void store(std::int32_t* dst) const {
-    for (int i = 0; i < parts; ++i) part[i].store_unaligned(dst + i * static_cast<int>(Batch::size));
+  VITRAIL_INLINE void store(std::int32_t* dst) const { store_registers(r, dst); }
+
+ private:
+  [[gnu::noinline]] static I16 load_last(const std::int32_t* src, int count) {
+    std::int32_t lanes[16];
+    for (int i = 0; i < 16; ++i) lanes[i] = i < count ? src[i] : 0;
+    return load(lanes);
   }
 };
 
@@ -85,37 +122,6 @@ VITRAIL_INLINE xsimd::batch<float, A> divide(xsimd::batch<float, A> x, xsimd::ba
   return x / y;
 #endif
 }
-
-// Lane-wise operations: one loop over the parts each.
-#define VITRAIL_LANEWISE(T, NAME, ARGS, EXPR)               \
-  template <class A>                                        \
-  VITRAIL_INLINE T<A> NAME ARGS {                           \
-    T<A> r;                                                 \
-    for (int i = 0; i < T<A>::parts; ++i) r.part[i] = EXPR; \
-    return r;                                               \
-  }
-VITRAIL_LANEWISE(F16, operator+, (F16<A> x, F16<A> y), x.part[i] + y.part[i])
-VITRAIL_LANEWISE(F16, operator-, (F16<A> x, F16<A> y), x.part[i] - y.part[i])
-VITRAIL_LANEWISE(F16, operator*, (F16<A> x, F16<A> y), x.part[i] * y.part[i])
-VITRAIL_LANEWISE(F16, operator/, (F16<A> x, F16<A> y), divide<A>(x.part[i], y.part[i]))
-VITRAIL_LANEWISE(F16, min, (F16<A> x, F16<A> y), xsimd::min(x.part[i], y.part[i]))
-VITRAIL_LANEWISE(F16, max, (F16<A> x, F16<A> y), xsimd::max(x.part[i], y.part[i]))
-VITRAIL_LANEWISE(F16, to_float, (I16<A> x), xsimd::to_float(x.part[i]))
-/// Rounds to nearest even; the caller keeps values inside s32.
-VITRAIL_LANEWISE(I16, round_to_int, (F16<A> x), xsimd::nearbyint_as_int(x.part[i]))
-VITRAIL_LANEWISE(I16, operator+, (I16<A> x, I16<A> y), x.part[i] + y.part[i])
-VITRAIL_LANEWISE(I16, operator-, (I16<A> x, I16<A> y), x.part[i] - y.part[i])
-VITRAIL_LANEWISE(I16, operator*, (I16<A> x, I16<A> y), x.part[i] * y.part[i])
-VITRAIL_LANEWISE(F16, abs, (F16<A> x), xsimd::abs(x.part[i]))
-/// Four s8 values per lane as its bytes, the first one lowest.
-VITRAIL_LANEWISE(I16, pack_bytes, (I16<A> a, I16<A> b, I16<A> c, I16<A> d),
-                 ((a.part[i] & 255) | ((b.part[i] & 255) << 8)) | (((c.part[i] & 255) << 16) | (d.part[i] << 24)))
-/// |x| < limit ? inside : (x > 0 ? 1 : −1)
-VITRAIL_LANEWISE(F16, inside_or_sign, (F16<A> x, float limit, F16<A> inside),
-                 xsimd::select(xsimd::abs(x.part[i]) < typename F16<A>::Batch(limit), inside.part[i],
-                               xsimd::select(x.part[i] > typename F16<A>::Batch(0.0f), typename F16<A>::Batch(1.0f),
-                                             typename F16<A>::Batch(-1.0f))))
-#undef VITRAIL_LANEWISE
 
 #if defined(__SSE4_2__) && !defined(__FMA__)
 /// fma of the two low lanes on a CPU that has none: the product is exact in double; the sum is rounded to odd (Boldo
@@ -153,106 +159,216 @@ VITRAIL_INLINE xsimd::batch<float, A> fma_batch(xsimd::batch<float, A> x, xsimd:
 #endif
 }
 
+/// x − y · z. GCC finds NEON's one instruction for it only when it is told.
 template <class A>
-VITRAIL_INLINE F16<A> fma(F16<A> x, F16<A> y, F16<A> z) {
-  F16<A> r;
-  for (int i = 0; i < F16<A>::parts; ++i) r.part[i] = fma_batch<A>(x.part[i], y.part[i], z.part[i]);
-  return r;
-}
-
-/// x · 2ⁿ by adding n to the exponent of 1: n in −126 … 127.
-template <class A>
-VITRAIL_INLINE F16<A> scale_by_power(F16<A> x, I16<A> n) {
-  using Floats = typename F16<A>::Batch;
-  F16<A> r;
-  for (int i = 0; i < F16<A>::parts; ++i) {
-    const auto bits = (n.part[i] + typename I16<A>::Batch(127)) << 23;
-#if XSIMD_VERSION_MAJOR >= 9
-    r.part[i] = x.part[i] * xsimd::bitwise_cast<float>(bits);
+VITRAIL_INLINE xsimd::batch<std::int32_t, A> minus_product_batch(xsimd::batch<std::int32_t, A> x,
+                                                                 xsimd::batch<std::int32_t, A> y,
+                                                                 xsimd::batch<std::int32_t, A> z) {
+#ifdef __aarch64__
+  return vmlsq_s32(x, y, z);
 #else
-    r.part[i] = x.part[i] * xsimd::bitwise_cast<Floats>(bits);
+  return x - y * z;
 #endif
-    static_assert(sizeof(Floats) == sizeof(bits));
-  }
-  return r;
 }
 
-/// Folds the sixteen lanes of a row sum as the contract says: i += i+8, i+4, i+2, i+1.
+/// x · 2ⁿ by adding n to the exponent: for x and results that are normal numbers. xsimd 8 casts through a function
+/// pointer on NEON.
+template <class A>
+VITRAIL_INLINE xsimd::batch<float, A> scale_by_power(xsimd::batch<float, A> x, xsimd::batch<std::int32_t, A> n) {
+#ifdef __aarch64__
+  return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x), vshlq_n_s32(n, 23)));
+#elif XSIMD_VERSION_MAJOR >= 9
+  return xsimd::bitwise_cast<float>(xsimd::bitwise_cast<std::int32_t>(x) + (n << 23));
+#else
+  return xsimd::bitwise_cast<xsimd::batch<float, A>>(xsimd::bitwise_cast<xsimd::batch<std::int32_t, A>>(x) + (n << 23));
+#endif
+}
+
+/// f(batch of x, batch of y …), lane by lane.
+template <class T, class F, class... X>
+VITRAIL_INLINE T lanes(F f, const X&... x) {
+  return {each<typename T::R>(f, x.r...)};
+}
+
+#define VITRAIL_UNARY(RESULT, NAME, T, EXPR)                            \
+  template <class A>                                                    \
+  VITRAIL_INLINE RESULT<A> NAME(T<A> a) {                               \
+    return lanes<RESULT<A>>(                                            \
+        [](auto x) __attribute__((always_inline)) { return EXPR; }, a); \
+  }
+#define VITRAIL_BINARY(T, NAME, EXPR)                                              \
+  template <class A>                                                               \
+  VITRAIL_INLINE T<A> NAME(T<A> a, T<A> b) {                                       \
+    return lanes<T<A>>(                                                            \
+        [](auto x, auto y) __attribute__((always_inline)) { return EXPR; }, a, b); \
+  }
+VITRAIL_BINARY(F16, operator+, x + y)
+VITRAIL_BINARY(F16, operator-, x - y)
+VITRAIL_BINARY(F16, operator*, x* y)
+VITRAIL_BINARY(F16, operator/, divide<A>(x, y))
+VITRAIL_BINARY(F16, min, xsimd::min(x, y))
+VITRAIL_BINARY(F16, max, xsimd::max(x, y))
+VITRAIL_BINARY(I16, operator+, x + y)
+VITRAIL_UNARY(F16, abs, F16, xsimd::abs(x))
+VITRAIL_UNARY(F16, to_float, I16, xsimd::to_float(x))
+/// Rounds to nearest even; the caller keeps values inside s32.
+VITRAIL_UNARY(I16, round_to_int, F16, xsimd::nearbyint_as_int(x))
+#undef VITRAIL_UNARY
+#undef VITRAIL_BINARY
+
+template <class A>
+VITRAIL_INLINE F16<A> fma(F16<A> a, F16<A> b, F16<A> c) {
+  return lanes<F16<A>>(
+      [](auto x, auto y, auto z) __attribute__((always_inline)) { return fma_batch<A>(x, y, z); }, a, b, c);
+}
+
+/// a − b · c
+template <class A>
+VITRAIL_INLINE I16<A> minus_product(I16<A> a, I16<A> b, I16<A> c) {
+  return lanes<I16<A>>(
+      [](auto x, auto y, auto z) __attribute__((always_inline)) { return minus_product_batch<A>(x, y, z); }, a, b, c);
+}
+
+/// Four s8 values per lane as its bytes, the first one lowest.
+template <class A>
+VITRAIL_INLINE I16<A> pack_bytes(I16<A> a, I16<A> b, I16<A> c, I16<A> d) {
+  return lanes<I16<A>>(
+      [](auto w, auto x, auto y, auto z)
+          __attribute__((always_inline)) { return ((w & 255) | ((x & 255) << 8)) | (((y & 255) << 16) | (z << 24)); },
+      a, b, c, d);
+}
+
+/// Pins sixteen sums to their registers (VITRAIL_IN_REGISTER).
+template <class A>
+VITRAIL_INLINE void keep_in_registers(F16<A>& a) {
+  a = lanes<F16<A>>(
+      [](auto x) __attribute__((always_inline)) {
+        VITRAIL_IN_REGISTER(x.data);
+        return x;
+      },
+      a);
+}
+
+/// Registers folded by halves to one: lanes i += i + 8 … until a register is left.
+template <class R, class F>
+VITRAIL_INLINE auto fold_registers(const R& x, F f) {
+  if constexpr (requires { R::low; })
+    return fold_registers(each<typename R::Half>(f, x.low, x.high), f);
+  else
+    return x.batch;
+}
+
+/// Lanes folded by halves, i += i + 8, i + 4, i + 2, i + 1: the contract's order for a sum.
+template <class T, class R, class F>
+VITRAIL_INLINE T fold(const R& x, F f) {
+  const auto batch = fold_registers(x, f);
+  constexpr int count = static_cast<int>(decltype(batch)::size);
+  T lanes[count];
+  batch.store_unaligned(lanes);
+  for (int half = count / 2; half >= 1; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] = f(lanes[i], lanes[i + half]);
+  return lanes[0];
+}
+
 template <class A>
 VITRAIL_INLINE float fold_sum(F16<A> x) {
-  float lanes[16];
-  x.store(lanes);
-  for (int half = 8; half >= 1; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  return lanes[0];
+  return fold<float>(
+      x.r, [](auto a, auto b) __attribute__((always_inline)) { return a + b; });
 }
 
-/// The sum of the sixteen integers.
 template <class A>
 VITRAIL_INLINE std::int32_t fold_sum(I16<A> x) {
-  std::int32_t lanes[16];
-  x.store(lanes);
-  std::int32_t sum = 0;
-  for (const std::int32_t v : lanes) sum += v;
-  return sum;
+  return fold<std::int32_t>(
+      x.r, [](auto a, auto b) __attribute__((always_inline)) { return a + b; });
 }
 
-// The order does not matter to these two; halving keeps the chain of dependent instructions short.
+// The order does not matter to the largest and the smallest.
+struct Largest {
+  VITRAIL_INLINE float operator()(float a, float b) const { return b > a ? b : a; }
+  template <class B>
+  VITRAIL_INLINE B operator()(B a, B b) const {
+    return xsimd::max(a, b);
+  }
+};
+
+struct Smallest {
+  VITRAIL_INLINE float operator()(float a, float b) const { return b < a ? b : a; }
+  template <class B>
+  VITRAIL_INLINE B operator()(B a, B b) const {
+    return xsimd::min(a, b);
+  }
+};
+
 template <class A>
 VITRAIL_INLINE float fold_max(F16<A> x) {
-  float lanes[16];
-  x.store(lanes);
-  for (int half = 8; half >= 1; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = lanes[i + half] > lanes[i] ? lanes[i + half] : lanes[i];
-  return lanes[0];
+#ifdef __aarch64__
+  return vmaxvq_f32(fold_registers(x.r, Largest()));
+#else
+  return fold<float>(x.r, Largest());
+#endif
 }
 
 template <class A>
 VITRAIL_INLINE float fold_min(F16<A> x) {
-  float lanes[16];
-  x.store(lanes);
-  for (int half = 8; half >= 1; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = lanes[i + half] < lanes[i] ? lanes[i + half] : lanes[i];
-  return lanes[0];
+#ifdef __aarch64__
+  return vminvq_f32(fold_registers(x.r, Smallest()));
+#else
+  return fold<float>(x.r, Smallest());
+#endif
 }
 
-/// Stores the sixteen values clamped to 0 … 255. xsimd has no narrowing store, hence the intrinsics.
+/// Stores clamp(x + offset, 0, 255), where x and x + offset fit 16 bits. xsimd has no narrowing store, hence the
+/// intrinsics.
 template <class A>
-VITRAIL_INLINE void store_u8(I16<A> x, std::uint8_t* dst) {
+VITRAIL_INLINE void store_u8(I16<A> x, std::int32_t offset, std::uint8_t* dst) {
 #ifdef __AVX512F__
   if constexpr (std::is_base_of_v<xsimd::avx512f, A>) {
-    const __m512i positive = _mm512_max_epi32(x.part[0], _mm512_setzero_si512());
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_cvtusepi32_epi8(positive));
+    const __m512i sum = _mm512_add_epi32(x.r.batch, _mm512_set1_epi32(offset));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst),
+                     _mm512_cvtusepi32_epi8(_mm512_max_epi32(sum, _mm512_setzero_si512())));
     return;
   }
 #endif
 #ifdef __AVX2__
-  if constexpr (I16<A>::parts == 2) {
-    const __m256i words = _mm256_packs_epi32(x.part[0], x.part[1]);          // 0-3 8-11 | 4-7 12-15
-    const __m256i ordered = _mm256_permute4x64_epi64(words, 0b11'01'10'00);  // 0-7 | 8-15
-    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), bytes);
+  if constexpr (I16<A>::Batch::size == 8) {
+    const __m256i words = _mm256_add_epi16(_mm256_packs_epi32(x.r.low.batch, x.r.high.batch),  // 0-3 8-11 | 4-7 12-15
+                                           _mm256_set1_epi16(static_cast<short>(offset)));
+    const __m256i bytes = _mm256_packus_epi16(words, words);  // 0-3 8-11 twice | 4-7 12-15 twice
+    const __m128i low = _mm256_castsi256_si128(bytes), high = _mm256_extracti128_si256(bytes, 1);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm_unpacklo_epi32(low, high));
     return;
   }
 #endif
-#ifdef __ARM_NEON
-  if constexpr (I16<A>::parts == 4) {
-    const int16x8_t low = vcombine_s16(vqmovn_s32(x.part[0]), vqmovn_s32(x.part[1]));
-    const int16x8_t high = vcombine_s16(vqmovn_s32(x.part[2]), vqmovn_s32(x.part[3]));
-    vst1q_u8(dst, vcombine_u8(vqmovun_s16(low), vqmovun_s16(high)));
+#ifdef __aarch64__
+  if constexpr (I16<A>::Batch::size == 4) {
+    const auto words = [&](const auto& two) __attribute__((always_inline)) {
+      return vaddq_s16(vuzp1q_s16(vreinterpretq_s16_s32(two.low.batch), vreinterpretq_s16_s32(two.high.batch)),
+                       vdupq_n_s16(static_cast<std::int16_t>(offset)));
+    };
+    vst1q_u8(dst, vqmovun_high_s16(vqmovun_s16(words(x.r.low)), words(x.r.high)));
     return;
   }
 #endif
   std::int32_t lanes[16];
-  x.store(lanes);
+  (x + I16<A>::all(offset)).store(lanes);
   for (int i = 0; i < 16; ++i) dst[i] = static_cast<std::uint8_t>(lanes[i] < 0 ? 0 : lanes[i] > 255 ? 255 : lanes[i]);
 }
 
 /// Stores sixteen values of −128 … 127.
 template <class A>
 VITRAIL_INLINE void store_s8(I16<A> x, std::int8_t* dst) {
+#ifdef __aarch64__
+  if constexpr (I16<A>::Batch::size == 4) {
+    const auto words = [](const auto& two) __attribute__((always_inline)) {
+      return vreinterpretq_s8_s16(
+          vuzp1q_s16(vreinterpretq_s16_s32(two.low.batch), vreinterpretq_s16_s32(two.high.batch)));
+    };
+    vst1q_s8(dst, vuzp1q_s8(words(x.r.low), words(x.r.high)));
+    return;
+  }
+#endif
   std::uint8_t bytes[16];
-  store_u8(x + I16<A>::all(128), bytes);
+  store_u8(x, 128, bytes);
   for (int i = 0; i < 16; ++i) dst[i] = static_cast<std::int8_t>(bytes[i] ^ 0x80);
 }
 

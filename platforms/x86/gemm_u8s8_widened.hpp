@@ -4,6 +4,7 @@
 
 #include "platforms/registers.hpp"
 #include "platforms/tile.hpp"
+#include "runtime/kernels.hpp"
 
 namespace vitrail::x86 {
 
@@ -61,11 +62,13 @@ struct Widened {
   static void gemm_u8s8(const GemmU8S8Tile& t) {
     auto* a = static_cast<std::int16_t*>(t.scratch);
     auto* b = a + scratch_rows * k_block;
-    for (int k0 = 0; k0 < t.k_padded; k0 += k_block) {
-      const int k = t.k_padded - k0 < k_block ? t.k_padded - k0 : k_block;
+    constexpr LayoutS8 layout;
+    const int all_k = round_up(t.k, lanes);
+    for (int k0 = 0; k0 < all_k; k0 += k_block) {
+      const int k = all_k - k0 < k_block ? all_k - k0 : k_block;
       widen_rows(t.a + k0, t.lda_bytes, t.rows, k, a);
-      for (int n = 0; n < t.panels * PackedS8::panel; n += columns) {
-        widen_strip(column_of(t, n, k0), k, b);
+      for (int n = 0; n < round_up(t.cols, 16); n += columns) {
+        widen_strip(t.b + layout.at(n, k0, t.k_padded), k, b);
         in_row_blocks<S::row_block>(t.rows, [&](auto M, int m) {
           multiply<M>(a + m * k_block, b, k, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
         });

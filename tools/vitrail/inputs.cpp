@@ -1,25 +1,17 @@
 #include "inputs.hpp"
-
-#include <sched.h>
-
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 
+#include "affinity.hpp"
 #include "vitrail/codecs.hpp"
 
 namespace vitrail::cli {
 namespace fs = std::filesystem;
 namespace {
-
-int available_cpus() {
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
-  return std::clamp(CPU_COUNT(&cpus), 1, 256);
-}
 
 bool is_picture(const fs::path& path) {
   std::string extension = path.extension().string();
@@ -99,17 +91,27 @@ void add_attention(CLI::App& command, std::string& attention) {
 }
 
 void add_threads(CLI::App& command, int& threads) {
-  threads = available_cpus();
   const auto in_range = [](const std::string& text) -> std::string {
     int value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     const bool good = error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= 256;
     return good ? std::string() : text + " threads, expected 1…256";
   };
-  command.add_option("-t,--threads", threads, "Worker threads, 1…256; the answer does not depend on it")
-      ->check(CLI::Validator(in_range, ""))
-      ->type_name("N")
+  const auto* option =
+      command
+          .add_option("-t,--threads", threads,
+                      "Worker threads, 1…256, by default one per core; the answer does not depend on it")
+          ->check(CLI::Validator(in_range, ""))
+          ->type_name("N");
+  const auto cores = std::make_shared<std::string>("big");
+  command.add_option("--affinity", *cores, "Cores to run on: all, big, little, a mask (0xf0) or a list (0,4-7)")
+      ->type_name("CORES")
       ->capture_default_str();
+  command.parse_complete_callback([&threads, option, cores] {
+    const auto count = run_on(*cores);
+    if (!count) throw CLI::ValidationError(count.error().message);
+    if (option->count() == 0) threads = std::min(*count, 256);
+  });
 }
 
 DType dtype_from(std::string_view name) { return name == "f32" ? DType::f32 : DType::int8; }

@@ -41,7 +41,7 @@ struct ModelOptions {
   void add_to(CLI::App& command);
 };
 
-/// -t: 1 … 256, by default the number of CPUs this process may use.
+/// -t: 1 … 256, by default the number of cores of --affinity, which the process is restricted to once they are parsed.
 void add_threads(CLI::App& command, int& threads);
 
 /// --attention.
