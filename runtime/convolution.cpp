@@ -100,7 +100,7 @@ Convolution::Impl::Impl(const WindowGrid& windows, int out, std::span<const floa
     auto* data = storage.make<std::int8_t>(padded * static_cast<std::size_t>(s8.k_padded()));
     auto* scale = storage.make<float>(padded);
     auto* sum = storage.make<std::int32_t>(padded);
-    kernels.pack_rows_s8(weights.data(), k, out, columns, data, scale, sum);
+    kernels.pack_rows_s8(weights.data(), k, out, columns, kernels.layout_s8, data, scale, sum);
     s8.data = data;
     col_scale = scale;
     col_sum = sum;
@@ -146,8 +146,10 @@ void Convolution::Impl::multiply(const Scratch& s, int m0, int m, float* dst) no
                               .lda_bytes = ldq,
                               .rows = m,
                               .b = s8.at_panel(n0 / PackedS8::panel),
+                              .b_sum = col_sum + n0,
+                              .cols = n,
+                              .k = s8.k,
                               .k_padded = s8.k_padded(),
-                              .panels = ceil_div(n, PackedS8::panel),
                               .acc = s.acc,
                               .ldacc = tile_columns,
                               .scratch = s.gemm};
