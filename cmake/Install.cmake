@@ -13,13 +13,16 @@ if(TARGET DNNL::dnnl AND NOT BUILD_SHARED_LIBS)
   install(FILES cmake/FindoneDNN.cmake DESTINATION ${package_dir})
 endif()
 
-# The codecs are a component of their own: a program that feeds camera frames needs no libjpeg and no libpng.
+# The codecs are a component of their own: a program that feeds camera frames needs no libjpeg, libpng and libwebp.
 set(codecs_packages)
+if(WebP_FOUND)
+  install(FILES cmake/FindWebP.cmake DESTINATION ${package_dir})
+endif()
 if(TARGET vitrail_codecs)
   install(TARGETS vitrail_codecs EXPORT vitrailCodecsTargets)
   install(DIRECTORY tools/codecs/include/vitrail DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
   install(EXPORT vitrailCodecsTargets NAMESPACE vitrail:: DESTINATION ${package_dir})
-  foreach(package IN ITEMS JPEG PNG)
+  foreach(package IN ITEMS JPEG PNG WebP)
     if(${package}_FOUND)
       list(APPEND codecs_packages ${package})
     endif()

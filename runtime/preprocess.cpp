@@ -1,6 +1,7 @@
 #include "vitrail/preprocess.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <optional>
 #include <string>
@@ -36,15 +37,27 @@ Size shortest_edge_size(Size picture, int edge) {
   return {longer(picture.width, picture.height), edge};
 }
 
+/// transformers' get_size_with_aspect_ratio; the operations are Python's, in its order.
+Size limited_edge_size(Size picture, int edge, int longest) {
+  const double small = std::min(picture.width, picture.height), large = std::max(picture.width, picture.height);
+  double factor = edge;
+  if (large / small * edge > longest) {
+    factor = longest * small / large;
+    edge = static_cast<int>(std::nearbyint(factor));  // round(): half to even
+  }
+  if (std::min(picture.width, picture.height) == edge) return picture;
+  if (picture.width < picture.height) return {edge, static_cast<int>(factor * picture.height / picture.width)};
+  return {static_cast<int>(factor * picture.width / picture.height), edge};
+}
+
 /// First pixel of the crop, in the resized picture; negative where the picture is smaller and zeros come first.
 int crop_start(int length, int crop, PreprocessConfig::CropOffset offset) {
   const int rest = length - crop;
-  if (offset == PreprocessConfig::CropOffset::floor) {
-    // transformers: (length - crop) // 2, which for a small picture puts ceil(-rest / 2) zeros first.
-    return rest >= 0 ? rest / 2 : -((1 - rest) / 2);
-  }
+  // transformers: (length - crop) // 2, which for a small picture puts ceil(-rest / 2) zeros first.
+  if (offset == PreprocessConfig::CropOffset::floor) return rest >= 0 ? rest / 2 : -((1 - rest) / 2);
   // torchvision pads first, (crop - length) // 2 zeros in front, and then has nothing to crop on this axis.
   if (rest < 0) return -(-rest / 2);
+  if (offset == PreprocessConfig::CropOffset::floor_pad_last) return rest / 2;
   // Python's round(rest / 2.0): halves go to the even neighbour.
   return rest / 2 + (rest % 4 == 3 ? 1 : 0);
 }
@@ -63,6 +76,7 @@ Status check_config(const PreprocessConfig& config, int channels) {
   if (config.resize == PreprocessConfig::Resize::exact) {
     if (Status status = check_range("resize_width", config.resize_width, 1, max_image_side); !status) return status;
   }
+  if (Status status = check_range("longest_edge", config.longest_edge, 0, max_image_side); !status) return status;
   if (config.center_crop) {
     if (Status status = check_range("crop_height", config.crop_height, 1, max_image_side); !status) return status;
     if (Status status = check_range("crop_width", config.crop_width, 1, max_image_side); !status) return status;
@@ -106,6 +120,7 @@ Status Preprocessor::State::plan(const ImageView& image, Size resized, Placement
   options.dst_format = format();
   options.filter = config.resample;
   options.pass_order = config.pass_order;
+  options.backend = config.backend;
   Result<Resizer> made = Resizer::plan(options);
   if (!made) return made.error();
   pixels.assign(static_cast<std::size_t>(row_bytes()) * static_cast<std::size_t>(result.height), 0);
@@ -124,7 +139,13 @@ Result<ImageView> Preprocessor::State::run(const ImageView& image) {
   Size resized = size;
   if (config.resize == PreprocessConfig::Resize::exact) resized = {config.resize_width, config.resize_height};
   if (config.resize == PreprocessConfig::Resize::shortest_edge) {
-    resized = shortest_edge_size(size, config.resize_height);
+    resized = config.longest_edge > 0 ? limited_edge_size(size, config.resize_height, config.longest_edge)
+                                      : shortest_edge_size(size, config.resize_height);
+    if (std::min(resized.width, resized.height) < 1) {
+      return argument_error(
+          "image", std::to_string(image.width) + " x " + std::to_string(image.height) + " pixels",
+          "a shorter side of at least one pixel after the longer one is " + std::to_string(config.longest_edge));
+    }
     if (std::max(resized.width, resized.height) > max_image_side) {
       return argument_error("image", std::to_string(image.width) + " x " + std::to_string(image.height) + " pixels",
                             "a longer side of at most " + std::to_string(max_image_side) +

@@ -40,8 +40,14 @@ Status check_options(const Resizer::Options& o) {
   if (o.dst_format != PixelFormat::rgb8 && o.dst_format != PixelFormat::gray8) {
     return argument_error("dst_format", std::to_string(static_cast<int>(o.dst_format)), "rgb8 or gray8");
   }
-  if (o.filter != Resampling::bilinear && o.filter != Resampling::bicubic) {
-    return argument_error("filter", std::to_string(static_cast<int>(o.filter)), "bilinear or bicubic");
+  if (o.filter < Resampling::nearest || o.filter > Resampling::lanczos) {
+    return argument_error("filter", std::to_string(static_cast<int>(o.filter)), "a Resampling");
+  }
+  if (o.backend != ResizeBackend::pillow && o.backend != ResizeBackend::torchvision) {
+    return argument_error("backend", std::to_string(static_cast<int>(o.backend)), "a ResizeBackend");
+  }
+  if (o.backend == ResizeBackend::torchvision && (o.filter == Resampling::box || o.filter == Resampling::hamming)) {
+    return argument_error("filter", o.filter == Resampling::box ? "box" : "hamming", "one that torchvision has");
   }
   if (o.pass_order != PassOrder::pillow_13 && o.pass_order != PassOrder::horizontal_first) {
     return argument_error("pass_order", std::to_string(static_cast<int>(o.pass_order)), "a PassOrder");
@@ -111,11 +117,12 @@ Resizer::Plan::Plan(const Options& o) : options(o) {
   // Found by comparing Pillow 13.0 with its two passes one by one, on thousands of sizes.
   const bool pillow_prefers_vertical =
       o.dst_height < o.src_height && o.src_height - o.dst_height > 2 * (o.src_width - o.dst_width);
-  vertical_first = horizontal && vertical && o.pass_order == PassOrder::pillow_13 && pillow_prefers_vertical;
+  vertical_first = horizontal && vertical && o.backend == ResizeBackend::pillow &&
+                   o.pass_order == PassOrder::pillow_13 && pillow_prefers_vertical;
   first_column = o.window_x;
   columns = o.window_width;
   if (horizontal) {
-    filter_x = make_axis_filter(o.src_width, o.dst_width, o.window_x, o.window_width, o.filter);
+    filter_x = make_axis_filter(o.src_width, o.dst_width, o.window_x, o.window_width, o.filter, o.backend);
     weights_x = split(filter_x);
     plane_pitch = filter_x.end() - filter_x.begin() + filter_block;
     planes.resize(static_cast<std::size_t>(plane_pitch * channels));
@@ -126,7 +133,7 @@ Resizer::Plan::Plan(const Options& o) : options(o) {
     blended.resize(row_bytes());
   }
   if (vertical) {
-    filter_y = make_axis_filter(o.src_height, o.dst_height, o.window_y, o.window_height, o.filter);
+    filter_y = make_axis_filter(o.src_height, o.dst_height, o.window_y, o.window_height, o.filter, o.backend);
     taps.resize(static_cast<std::size_t>(filter_y.longest()));
     if ((horizontal && !vertical_first) || converts()) {
       ring_rows = filter_y.longest();

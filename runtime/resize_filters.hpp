@@ -35,13 +35,15 @@ struct AxisFilter {
 /// Rows of weights are padded to whole blocks of this many.
 inline constexpr int filter_block = 8;
 
-/// Pillow's weights to the bit, for outputs window_first … window_first + window_size − 1 of a resize from `src_size`
-/// to `dst_size` samples. All arguments are valid. May throw std::bad_alloc.
-AxisFilter make_axis_filter(int src_size, int dst_size, int window_first, int window_size, Resampling resampling);
+/// The backend's weights to the bit, for outputs window_first … window_first + window_size − 1 of a resize from
+/// `src_size` to `dst_size` samples. torch's weights have fewer bits; they are shifted up to resize_fraction_bits,
+/// which changes no sample. All arguments are valid. May throw std::bad_alloc.
+AxisFilter make_axis_filter(int src_size, int dst_size, int window_first, int window_size, Resampling resampling,
+                            ResizeBackend backend = ResizeBackend::pillow);
 
 /// weights = high · 2^15 + low with low in [−2^14, 2^14): two 16-bit products instead of one of 32 bits, which baseline
 /// instruction sets lack.
-/// No sum can overflow: |low| ≤ |weight| and |high| · 2^15 ≤ 2 · |weight|, and Σ |weight| is below 1.5 · 2^22.
+/// No sum can overflow: |low| ≤ |weight| and |high| · 2^15 ≤ 2 · |weight|, and Σ |weight| is below 1.6 · 2^22.
 struct SplitWeights {
   std::vector<std::int16_t> high;  ///< as AxisFilter::weights
   std::vector<std::int16_t> low;

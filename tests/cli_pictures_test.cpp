@@ -13,11 +13,6 @@ using nlohmann::json;
 
 namespace {
 
-const std::string kGoldens = VITRAIL_SOURCE_DIR "/tests/goldens";
-const std::string kModel = kGoldens + "/saved/vit_f16";  // 32 x 32 pictures, 16 patches, 5 labels
-const std::string kHeadless = kGoldens + "/saved/vit_model_f32";
-const std::string kEmbed = "embed -m " + quoted(kModel) + " ";
-
 /// A safetensors file: header and elements.
 struct Stored {
   explicit Stored(const fs::path& path) {

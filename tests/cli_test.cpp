@@ -19,23 +19,12 @@ using namespace vitrail::test;
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-namespace {
-
-const std::string kGoldens = VITRAIL_SOURCE_DIR "/tests/goldens";
-const std::string kModel = kGoldens + "/saved/vit_f16";  // 32 x 32 pictures, 5 labels
-const std::string kHeadless = kGoldens + "/saved/vit_model_f32";
-
-const std::string kClassify = "classify -m " + quoted(kModel) + " ";
-const std::string kEmbed = "embed -m " + quoted(kModel) + " ";
-
-}  // namespace
-
 TEST_CASE("help and usage") {
   const Bench bench;
   const Ran help = bench.run("--help");
   CHECK(help.exit_code == 0);
   for (const std::string command :
-       {"classify", "embed", "similar", "attention", "features", "mae", "patches", "info", "bench"}) {
+       {"classify", "embed", "similar", "attention", "features", "mae", "patches", "info", "bench", "plan"}) {
     CHECK(has(help.out, command));
     const Ran own = bench.run(command + " --help");
     CHECK(own.exit_code == 0);

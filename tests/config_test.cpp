@@ -1,6 +1,9 @@
 // What config.json and preprocessor_config.json may say; everything else is refused with file, key, found and expected.
 #include <doctest/doctest.h>
 
+#include <array>
+#include <map>
+
 #include "runtime/model/architecture.hpp"
 #include "runtime/model/config.hpp"
 #include "runtime/model/network.hpp"
@@ -191,8 +194,8 @@ TEST_CASE("timm: pictures") {
   };
   refuses({{"crop_mode", "border"}}, ErrorCode::unsupported,
           {"\"pretrained_cfg.crop_mode\": found \"border\", expected \"center\" or \"squash\""});
-  refuses({{"interpolation", "lanczos"}}, ErrorCode::unsupported,
-          {"\"pretrained_cfg.interpolation\": found \"lanczos\""});
+  refuses({{"interpolation", "random"}}, ErrorCode::unsupported,
+          {"\"pretrained_cfg.interpolation\": found \"random\", expected \"nearest\", \"box\""});
   refuses({{"crop_pct", 0}}, ErrorCode::bad_file,
           {"\"pretrained_cfg.crop_pct\": found 0, expected a number from 0.05 to 4"});
   refuses({{"mean", nullptr}}, ErrorCode::bad_file, {"\"pretrained_cfg.mean\": is missing, expected 3 numbers"});
@@ -215,9 +218,14 @@ TEST_CASE("Hugging Face: pictures") {
   pixels_refused({{"size", {{"height", 32}, {"width", -1}}}}, ErrorCode::bad_file,
                  {"\"size.width\": found -1, expected an integer from 1"});
   pixels_refused({{"size", "big"}}, ErrorCode::bad_file, {"\"size\": found \"big\""});
-  pixels_refused({{"resample", 0}}, ErrorCode::unsupported,
-                 {"\"resample\": found 0 (nearest), expected 2 (bilinear) or 3 (bicubic)"});
-  pixels_refused({{"resample", 1}}, ErrorCode::unsupported, {"found 1 (lanczos)"});
+  pixels_refused({{"size", {{"longest_edge", 32}, {"shortest_edge", 24}}}}, ErrorCode::unsupported,
+                 {"\"size\"", "a centre crop"});
+  pixels_refused({{"size", {{"longest_edge", 0}, {"shortest_edge", 24}}}}, ErrorCode::bad_file,
+                 {"\"size.longest_edge\": found 0"});
+  pixels_refused({{"image_processor_type", "ViTImageProcessorFast"}, {"resample", 4}}, ErrorCode::unsupported,
+                 {"\"resample\": found 4 (box)", "torchvision has no other"});
+  pixels_refused({{"use_fast", true}, {"resample", 5}}, ErrorCode::unsupported, {"\"resample\": found 5 (hamming)"});
+  pixels_refused({{"use_fast", 1}}, ErrorCode::bad_file, {"\"use_fast\": found 1, expected true or false"});
   pixels_refused({{"resample", 9}}, ErrorCode::bad_file, {"\"resample\": found 9"});
   pixels_refused({{"image_mean", {0.5, 0.5}}}, ErrorCode::bad_file,
                  {"\"image_mean\": found [0.5, 0.5], expected 3 numbers"});
@@ -284,8 +292,28 @@ TEST_CASE("Hugging Face: pictures") {
   CHECK(bare.std[2] == 0.5);
 }
 
-TEST_CASE("the configurations of the goldens' image processors") {
-  int run = 0, refused = 0;
+TEST_CASE("which class of image processor decides about rounding and cropping") {
+  const auto backend = [](const json& preprocessor) {
+    return accepted(read(From::huggingface, json::object(), preprocessor)).preprocess.backend;
+  };
+  CHECK(backend({{"image_processor_type", "ViTImageProcessor"}}) == ResizeBackend::pillow);
+  CHECK(backend({{"image_processor_type", "ViTImageProcessorPil"}}) == ResizeBackend::pillow);
+  CHECK(backend({{"image_processor_type", "ViTImageProcessorFast"}}) == ResizeBackend::torchvision);
+  CHECK(backend({{"image_processor_type", "ViTImageProcessor"}, {"use_fast", true}}) == ResizeBackend::torchvision);
+  CHECK(backend({{"image_processor_type", "ViTImageProcessorPil"}, {"use_fast", true}}) == ResizeBackend::pillow);
+  auto cropped = accepted(read(From::huggingface, json::object(),
+                               {{"image_processor_type", "ViTImageProcessorFast"},
+                                {"size", {{"shortest_edge", 36}, {"longest_edge", 48}}},
+                                {"do_center_crop", true},
+                                {"crop_size", 32}}))
+                     .preprocess;
+  CHECK(cropped.crop_offset == PreprocessConfig::CropOffset::floor_pad_last);
+  CHECK(cropped.longest_edge == 48);
+}
+
+TEST_CASE("the goldens' image processors, byte for byte") {
+  int run = 0, refused = 0, fast = 0;
+  std::map<std::array<int, 3>, std::vector<std::uint8_t>> pictures;
   const auto file = json::parse(read_file(goldens() / "resize" / "processor.json"));
   for (const auto& golden : file.at("cases")) {
     VitConfig network;
@@ -296,23 +324,32 @@ TEST_CASE("the configurations of the goldens' image processors") {
     json config = golden.at("config");
     const bool timm = golden.at("kind") == "timm";
     if (timm) config["mean"] = config["std"] = 0.5;  // the goldens are of the pixels before those
-    CAPTURE(config.dump());
+    CAPTURE(golden.dump());
     FirstError errors;
     Fields fields(config, "processor.json", errors);
     auto preprocess = timm ? timm_preprocess(fields, network) : huggingface_preprocess(fields, network);
-    // Other filters, and results whose size depends on the picture, are refused.
-    const bool other_filter = config.value("resample", 2) < 2 || config.value("interpolation", "") == "lanczos";
+    // Results whose size depends on the picture are refused.
     const bool any_size =
         config.value("size", json()).contains("shortest_edge") && !config.value("do_center_crop", false);
-    CHECK(errors.failed() == (other_filter || any_size));
+    CHECK(errors.failed() == any_size);
     ++(errors.failed() ? refused : run);
     if (errors.failed()) continue;
-    const bool deit = golden.at("kind") == "DeiTImageProcessor";
-    CHECK(preprocess.center_crop == (timm || config.value("do_center_crop", deit)));
-    if (preprocess.center_crop) CHECK(preprocess.crop_height == network.image_height);
-    if (preprocess.center_crop) CHECK(preprocess.crop_width == network.image_width);
+    fast += preprocess.backend == ResizeBackend::torchvision;
+    const int width = golden.at("width"), height = golden.at("height"), channels = golden.at("channels");
+    REQUIRE(golden.at("picture") == "mixed");
+    auto& pixels = pictures[{width, height, channels}];  // making one takes longer than resizing it
+    if (pixels.empty()) pixels = golden_picture("mixed", width, height, channels);
+    Preprocessor preprocessor(preprocess, channels);
+    const auto seen = preprocessor.run({pixels.data(), width, height, std::ptrdiff_t{width} * channels,
+                                        channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8});
+    REQUIRE(seen);
+    std::vector<std::uint8_t> packed;
+    for (int y = 0; y < seen->height; ++y)
+      packed.insert(packed.end(), seen->row(y), seen->row(y) + std::ptrdiff_t{seen->width} * channels);
+    CHECK(fnv1a64(packed.data(), packed.size()) == std::stoull(golden.at("fnv1a64").get<std::string>(), nullptr, 16));
   }
-  CHECK(run > 100);
+  CHECK(run > 150);
+  CHECK(fast > 50);
   CHECK(refused > 0);
 }
 

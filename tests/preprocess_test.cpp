@@ -147,6 +147,11 @@ TEST_CASE("where an odd difference goes") {
   CHECK(crop_start(10, 11, CropOffset::floor) == -1);
   CHECK(crop_start(10, 12, CropOffset::floor) == -1);
   CHECK(crop_start(10, 13, CropOffset::floor) == -2);
+  // transformers' fast processors: int((length - crop) / 2.0), or padding of (crop - length) // 2
+  CHECK(crop_start(13, 10, CropOffset::floor_pad_last) == 1);
+  CHECK(crop_start(15, 10, CropOffset::floor_pad_last) == 2);
+  CHECK(crop_start(10, 11, CropOffset::floor_pad_last) == 0);
+  CHECK(crop_start(10, 13, CropOffset::floor_pad_last) == -1);
   // torchvision: int(round((length - crop) / 2.0)), or padding of (crop - length) // 2
   CHECK(crop_start(10, 10, CropOffset::half_even) == 0);
   CHECK(crop_start(11, 10, CropOffset::half_even) == 0);
@@ -215,6 +220,12 @@ TEST_CASE("errors name the argument") {
   CHECK(error(config_of(Resize::exact, 4, -1)) == "resize_width: found -1, expected 1 to 32768");
   CHECK(error(config_of(Resize::shortest_edge, 40000, 0)) == "resize_height: found 40000, expected 1 to 32768");
   CHECK(error(config_of(Resize::none, 0, 0, 5, 0)) == "crop_width: found 0, expected 1 to 32768");
+  PreprocessConfig flat = config_of(Resize::shortest_edge, 4, 0);
+  flat.longest_edge = -1;
+  CHECK(error(flat) == "longest_edge: found -1, expected 0 to 32768");
+  flat.longest_edge = 8;
+  CHECK(Preprocessor(flat, 3).run({pixels.data(), 32768, 1, 32768 * 3, PixelFormat::rgb8}).error().message ==
+        "image: found 32768 x 1 pixels, expected a shorter side of at least one pixel after the longer one is 8");
   PreprocessConfig config = config_of(Resize::none, 0, 0, 5, 5);
   config.crop_height = 99999;
   CHECK(error(config) == "crop_height: found 99999, expected 1 to 32768");

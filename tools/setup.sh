@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=(g++ cmake ninja-build libxsimd-dev nlohmann-json3-dev libcli11-dev doctest-dev libbenchmark-dev libjpeg-dev
-  libpng-dev)
+  libpng-dev libwebp-dev)
 if [[ $(uname -m) == x86_64 ]]; then packages+=(libdnnl-dev); fi
 
 cross_packages=(g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user)

@@ -11,8 +11,15 @@
 
 namespace vitrail {
 
-/// Pillow's antialiased filters (PIL.Image.Resampling); the support grows with the reduction.
-enum class Resampling { bilinear, bicubic };
+/// Pillow's filters (PIL.Image.Resampling). All but `nearest` antialias: their support grows with the reduction.
+enum class Resampling { nearest, box, bilinear, hamming, bicubic, lanczos };
+
+/// Whose arithmetic a resize follows. The pixels differ by a level here and there.
+enum class ResizeBackend {
+  pillow,       ///< PIL.Image.resize: weights of 22 bits
+  torchvision,  ///< torchvision's resize of a u8 tensor (transformers' …ImageProcessorFast): weights of 16 bits, always
+                ///< the horizontal pass first, `nearest` is nearest-exact; has no box and no hamming
+};
 
 /// Which pass of a resize comes first. Each pass rounds to u8, so the order changes some pixels, mostly by one level.
 enum class PassOrder {
@@ -21,9 +28,9 @@ enum class PassOrder {
 };
 
 /// A resize from one size to another, planned once (filter coefficients, scratch) and run on many pictures.
-/// Same arithmetic as Pillow's ImagingResample: two passes, each rounded to u8, 22-bit fixed point; a pass is skipped
-/// where that side keeps its length. A change of pixel format happens before the resize. Moves; `run` uses the plan's
-/// scratch, so a plan belongs to one thread at a time.
+/// Same arithmetic as Pillow's ImagingResample (or torch's): two passes, each rounded to u8, in fixed point; a pass is
+/// skipped where that side keeps its length. A change of pixel format happens before the resize. Moves; `run` uses the
+/// plan's scratch, so a plan belongs to one thread at a time.
 class Resizer {
  public:
   struct Options {
@@ -35,7 +42,8 @@ class Resizer {
     /// rgb8 or gray8 (from colour: Pillow's convert("L"); from gray to rgb8: the sample three times).
     PixelFormat dst_format = PixelFormat::rgb8;
     Resampling filter = Resampling::bilinear;
-    PassOrder pass_order = PassOrder::pillow_13;
+    PassOrder pass_order = PassOrder::pillow_13;  ///< of the backend pillow
+    ResizeBackend backend = ResizeBackend::pillow;
   };
   static Result<Resizer> plan(const Options& options);
   Resizer(Resizer&&) noexcept;
@@ -69,19 +77,23 @@ struct PreprocessConfig {
     none,
     exact,          ///< to resize_width x resize_height
     shortest_edge,  ///< the shorter side becomes resize_height, the other one keeps the proportion, truncated to whole
-                    ///< pixels
+                    ///< pixels; where the longer one would exceed `longest_edge`, it becomes about that instead
+                    ///< (transformers' get_size_with_aspect_ratio)
   };
   Resize resize = Resize::exact;
   int resize_height = 0;  ///< pixels, 1 … max_image_side; `shortest_edge`: the length of the shorter side
   int resize_width = 0;   ///< pixels, 1 … max_image_side; ignored by `shortest_edge`
+  int longest_edge = 0;   ///< pixels, at most max_image_side; only for `shortest_edge`; 0: no limit
   Resampling resample = Resampling::bilinear;
   PassOrder pass_order = PassOrder::pillow_13;
+  ResizeBackend backend = ResizeBackend::pillow;
 
   bool center_crop = false;             ///< a picture smaller than the crop is surrounded by zeros
   int crop_height = 0, crop_width = 0;  ///< pixels, 1 … max_image_side
   /// Where an odd difference goes: transformers floors ((h − crop) // 2), torchvision (timm) rounds half to even.
-  /// Around a picture that is too small, transformers puts the odd row of zeros first, torchvision last.
-  enum class CropOffset { floor, half_even } crop_offset = CropOffset::floor;
+  /// Around a picture that is too small, transformers puts the odd row of zeros first, torchvision last; transformers'
+  /// fast processors floor and put it last.
+  enum class CropOffset { floor, half_even, floor_pad_last } crop_offset = CropOffset::floor;
 
   /// network input = (pixel · rescale − mean[c]) / std[c], per channel of the network; folded into the patch weights.
   double rescale = 1.0 / 255.0;

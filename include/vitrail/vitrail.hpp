@@ -1,6 +1,7 @@
 // Everything an application sees.
 #pragma once
 
+#include "vitrail/convolution.hpp"
 #include "vitrail/error.hpp"
 #include "vitrail/executor.hpp"
 #include "vitrail/image.hpp"

@@ -9,6 +9,8 @@
 namespace vitrail {
 namespace {
 
+using namespace std::string_view_literals;
+
 constexpr double largest_mean = 1e4, smallest_std = 1e-6, largest_std = 1e6;
 
 /// One number for all channels, or an array with one for each.
@@ -35,9 +37,10 @@ std::array<double, 4> per_channel(const Fields& fields, std::string_view key, in
 struct Size {
   int height = 0, width = 0;
   bool shortest_edge = false;  ///< height is the length of the shorter side
+  int longest_edge = 0;        ///< only with shortest_edge; 0: no limit
 };
 
-/// An integer, {"height", "width"} or {"shortest_edge"}.
+/// An integer, {"height", "width"} or {"shortest_edge"}, the last perhaps with a limit, {"longest_edge"}.
 Size read_size(const Fields& fields, std::string_view key, Size fallback, bool integer_is_shortest_edge) {
   const Json* value = fields.find(key);
   if (!value) return fallback;
@@ -55,22 +58,31 @@ Size read_size(const Fields& fields, std::string_view key, Size fallback, bool i
     int n = size.integer("shortest_edge", 1, limits::image);
     return {n, n, true};
   }
+  std::sort(given.begin(), given.end());
+  if (given == std::vector<std::string>{"longest_edge", "shortest_edge"}) {
+    int n = size.integer("shortest_edge", 1, limits::image);
+    return {n, n, true, size.integer("longest_edge", 1, limits::image)};
+  }
   fields.fail_file(fields.name(key) + ": found " +
                        value->dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 100) +
-                       ", expected an integer, {height, width} or {shortest_edge}",
+                       ", expected an integer, {height, width}, {shortest_edge} or {shortest_edge, longest_edge}",
                    ErrorCode::unsupported);
   return fallback;
 }
 
-Resampling read_resample(const Fields& fields, Resampling fallback) {
-  constexpr const char* names[] = {"nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"};  // PIL's numbers
-  int code = fields.integer("resample", 0, 5, fallback == Resampling::bilinear ? 2 : 3);
-  if (code == 2) return Resampling::bilinear;
-  if (code != 3)
-    fields.fail_file(fields.name("resample") + ": found " + std::to_string(code) + " (" + names[code] +
-                         "), expected 2 (bilinear) or 3 (bicubic)",
+constexpr Resampling by_number[] = {Resampling::nearest, Resampling::lanczos, Resampling::bilinear,  // PIL's numbers
+                                    Resampling::bicubic, Resampling::box,     Resampling::hamming};
+
+Resampling read_resample(const Fields& fields, Resampling fallback, ResizeBackend backend) {
+  if (!fields.has("resample")) return fallback;
+  const int code = fields.integer("resample", 0, 5, 2);
+  const Resampling filter = by_number[code];
+  if (backend == ResizeBackend::torchvision && (filter == Resampling::box || filter == Resampling::hamming))
+    fields.fail_file(fields.name("resample") + ": found " + std::to_string(code) +
+                         (filter == Resampling::box ? " (box)" : " (hamming)") +
+                         ", expected 0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic): torchvision has no other",
                      ErrorCode::unsupported);
-  return Resampling::bicubic;
+  return filter;
 }
 
 /// What a transformers image processor does where its file says nothing.
@@ -100,7 +112,8 @@ constexpr Defaults processors[] = {
     {"Beit", {224, 224, false}, 0, Resampling::bicubic, false, half, half},
 };
 
-const Defaults& processor_defaults(const Fields& fields, const VitConfig& config) {
+/// @param backend  becomes the one that the class of the processor uses
+const Defaults& processor_defaults(const Fields& fields, const VitConfig& config, ResizeBackend& backend) {
   const Defaults& of_family = processors[config.family == "deit"               ? 1
                                          : config.family.starts_with("clip")   ? 2
                                          : config.family.starts_with("siglip") ? 4
@@ -108,12 +121,18 @@ const Defaults& processor_defaults(const Fields& fields, const VitConfig& config
                                          : config.family == "beit"             ? 6
                                          : config.family == "data2vec-vision"  ? 6
                                                                                : 0];
+  if (fields.boolean("use_fast", false)) backend = ResizeBackend::torchvision;
   const char* key = fields.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
   if (!fields.has(key)) return of_family;
   std::string type = fields.text(key);
   for (const Defaults& processor : processors)
     for (auto suffix : {"ImageProcessor", "ImageProcessorFast", "ImageProcessorPil", "FeatureExtractor"})
-      if (type == processor.name + std::string(suffix)) return processor;
+      if (type == processor.name + std::string(suffix)) {
+        // Without Fast or Pil both have existed: files say which one by use_fast, or were written by the slow one.
+        if (suffix == "ImageProcessorFast"sv) backend = ResizeBackend::torchvision;
+        if (suffix == "ImageProcessorPil"sv) backend = ResizeBackend::pillow;
+        return processor;
+      }
   fields.fail(
       key,
       "ViT, DeiT, CLIP, DINOv3ViT, Siglip, Bit or Beit followed by ImageProcessor (others prepare pictures in ways "
@@ -143,6 +162,7 @@ void check_keys(const Fields& fields) {
                                                    "device",
                                                    "default_to_square",
                                                    "do_reduce_labels",
+                                                   "use_fast",
                                                    "reduce_labels",
                                                    "disable_grouping",
                                                    "_valid_processor_keys"};
@@ -182,7 +202,8 @@ void check_final_size(const PreprocessConfig& out, VitConfig& config, const Fiel
 
 PreprocessConfig huggingface_preprocess(const Fields& fields, VitConfig& config) {
   PreprocessConfig out;
-  const Defaults& defaults = processor_defaults(fields, config);
+  const Defaults& defaults = processor_defaults(fields, config, out.backend);
+  const bool fast = out.backend == ResizeBackend::torchvision;
   check_keys(fields);
   Size size = read_size(fields, "size", defaults.size,
                         !fields.boolean("default_to_square", !defaults.integer_is_shortest_edge));
@@ -190,7 +211,8 @@ PreprocessConfig huggingface_preprocess(const Fields& fields, VitConfig& config)
     out.resize = size.shortest_edge ? PreprocessConfig::Resize::shortest_edge : PreprocessConfig::Resize::exact;
     out.resize_height = size.height;
     out.resize_width = size.width;
-    out.resample = read_resample(fields, defaults.resample);
+    out.longest_edge = size.longest_edge;
+    out.resample = read_resample(fields, defaults.resample, out.backend);
   } else {
     out.resize = PreprocessConfig::Resize::none;
   }
@@ -201,7 +223,7 @@ PreprocessConfig huggingface_preprocess(const Fields& fields, VitConfig& config)
     if (window.shortest_edge) fields.fail("crop_size", "an integer or {height, width}");
     out.crop_height = window.height;
     out.crop_width = window.width;
-    out.crop_offset = PreprocessConfig::CropOffset::floor;
+    out.crop_offset = fast ? PreprocessConfig::CropOffset::floor_pad_last : PreprocessConfig::CropOffset::floor;
   }
   out.rescale = fields.number("rescale_factor", 1e-6, 1e3, 1.0 / 255);
   if (!fields.boolean("do_rescale", true)) out.rescale = 1;
@@ -234,12 +256,18 @@ PreprocessConfig timm_preprocess(const Fields& fields, const VitConfig& config) 
   if (fields.has("crop_border_pixels"))
     fields.fail("crop_border_pixels", "nothing: this is not run", ErrorCode::unsupported);
   std::string filter = fields.text("interpolation", "bicubic");
-  if (filter != "bilinear" && filter != "bicubic")
-    fields.fail("interpolation", "\"bilinear\" or \"bicubic\"", ErrorCode::unsupported);
+  constexpr std::pair<std::string_view, Resampling> filters[] = {
+      {"nearest", Resampling::nearest}, {"box", Resampling::box},         {"bilinear", Resampling::bilinear},
+      {"hamming", Resampling::hamming}, {"bicubic", Resampling::bicubic}, {"lanczos", Resampling::lanczos}};
+  const auto* found = std::find_if(std::begin(filters), std::end(filters), [&](auto& f) { return f.first == filter; });
+  if (found == std::end(filters)) {
+    fields.fail("interpolation", "\"nearest\", \"box\", \"bilinear\", \"hamming\", \"bicubic\" or \"lanczos\"",
+                ErrorCode::unsupported);
+    found = std::begin(filters);
+  }
 
   double crop_pct = fields.number("crop_pct", 0.05, 4, 0.875);  // 0.875 is timm's DEFAULT_CROP_PCT
-  auto out =
-      timm_resize(config.image_height, crop_pct, filter == "bilinear" ? Resampling::bilinear : Resampling::bicubic);
+  auto out = timm_resize(config.image_height, crop_pct, found->second);
   if (mode == "squash") out.resize = PreprocessConfig::Resize::exact;
   if (config.image_height != config.image_width) {
     // Versions of timm disagree on how other pictures get there, so only pictures of the network's size are taken.

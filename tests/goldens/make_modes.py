@@ -216,6 +216,11 @@ def other_cases():
     add("webp_lossless_alpha.webp", saved(pic(4), "WEBP", lossless=True, exact=True))
     add("webp_lossy.webp", saved(pic(3), "WEBP", quality=80))
     add("webp_lossy_alpha.webp", saved(pic(4), "WEBP", quality=80))
+    for size in ((1, 1), (33, 1), (64, 48)):
+        add(f"webp_lossy_{size[0]}x{size[1]}.webp", saved(pic(3, *size), "WEBP", quality=60))
+    add("webp_lossless_grey.webp", saved(pic(1), "WEBP", lossless=True))
+    add("webp_exif6.webp", saved(pic(3), "WEBP", lossless=True, exif=b"Exif\0\0" + exif(6)))
+    add("webp_exif8.webp", saved(pic(3), "WEBP", quality=80, exif=exif(8, ">")))
     add("bmp_rgb.bmp", saved(pic(3), "BMP"))
     add("bmp_l.bmp", saved(pic(1), "BMP"))
     add("ppm_rgb.ppm", saved(pic(3), "PPM"))
@@ -256,6 +261,13 @@ def broken_cases():
     add("bad_jpeg_zero_height.jpg", jpeg[:sof + 5] + b"\0\0" + jpeg[sof + 7:])
     add("bad_jpeg_bomb.jpg", jpeg[:sof + 5] + b"\xff\xdc\xff\xdc" + jpeg[sof + 9:], "65500 x 65500 in the header")
     middle = jpeg.index(b"\xff\xda") + 14 + 200
+    webp = saved(pic(3), "WEBP", quality=80)
+    add("bad_webp_half.webp", webp[:len(webp) // 2])
+    add("bad_webp_lossless_half.webp", (lambda d: d[:len(d) // 2])(saved(pic(3), "WEBP", lossless=True)))
+    add("bad_webp_header_only.webp", webp[:20])
+    add("bad_webp_riff_only.webp", webp[:12])
+    add("bad_webp_zero_width.webp", webp[:26] + b"\0\0" + webp[28:])
+    add("bad_webp_animated.webp", saved(pic(3), "WEBP", save_all=True, append_images=[pic(3, name="second")], duration=100))
     add("bad_jpeg_flipped.jpg", jpeg[:middle] + bytes(b ^ 0x55 for b in jpeg[middle:middle + 40]).replace(b"\xff", b"\0") + jpeg[middle + 40:],
         "entropy-coded data damaged")
 

@@ -12,6 +12,7 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+from transformers.models.vit.image_processing_vit import ViTImageProcessor
 
 from golden import HERE, fnv_hex, picture, write_json
 
@@ -58,7 +59,7 @@ SOURCES = [(640, 480), (480, 640), (333, 500), (501, 334), (100, 100), (57, 91),
 
 def hugging_face_cases():
     imagenet = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-    vit, deit = ViTImageProcessorPil, DeiTImageProcessorPil
+    vit, deit, fast = ViTImageProcessorPil, DeiTImageProcessorPil, ViTImageProcessor  # fast: torchvision's
     for cls, config, sources in (
         (vit, {}, SOURCES),
         (vit, {"size": 224, "do_resize": True, "do_normalize": True}, SOURCES[:2]),  # as in google/vit-base-patch16-224's repository
@@ -70,6 +71,17 @@ def hugging_face_cases():
         (vit, {"do_resize": False}, SOURCES[4:6]),
         (vit, {"size": {"height": 32, "width": 32}, "resample": 0}, SOURCES[:3]),
         (vit, {"size": {"height": 32, "width": 32}, "resample": 1}, SOURCES[:3]),
+        (vit, {"size": {"height": 32, "width": 41}, "resample": 4}, SOURCES[:6]),
+        (vit, {"size": {"height": 41, "width": 32}, "resample": 5}, SOURCES[:6]),
+        (vit, {"size": {"shortest_edge": 100, "longest_edge": 120}, "do_center_crop": True,
+               "crop_size": {"height": 96, "width": 112}}, SOURCES[:8]),
+        (fast, {}, SOURCES),
+        *((fast, {"size": {"height": 97, "width": 160}, "resample": n}, SOURCES) for n in (0, 1, 2, 3)),
+        (fast, {"size": {"shortest_edge": 100}, "resample": 3, "do_center_crop": True, "crop_size": {"height": 97, "width": 64}}, SOURCES[:7]),
+        (fast, {"size": {"shortest_edge": 60}, "do_center_crop": True, "crop_size": {"height": 65, "width": 61}}, SOURCES[:7]),
+        (fast, {"size": {"shortest_edge": 100, "longest_edge": 120}, "do_center_crop": True,
+                "crop_size": {"height": 96, "width": 113}}, SOURCES[:8]),
+        (fast, {"do_resize": False, "do_center_crop": True, "crop_size": {"height": 81, "width": 80}}, SOURCES[:7]),
         (deit, {}, SOURCES),
         (deit, {"size": 256, "crop_size": 224, "resample": 3} | imagenet, SOURCES[:2]),  # as in facebook/deit-*'s repositories
         (deit, {"size": {"height": 72, "width": 75}, "crop_size": {"height": 65, "width": 64}}, SOURCES[:6]),
@@ -81,8 +93,8 @@ def hugging_face_cases():
                 source = image("mixed", w, h, channels)
                 out = processor(source, do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"][0]
                 assert out.dtype == np.uint8, out.dtype
-                out = np.ascontiguousarray(out.transpose(1, 2, 0))
-                kind = cls.__name__.replace("Pil", "")
+                out = np.ascontiguousarray(np.asarray(out).transpose(1, 2, 0))
+                kind = cls.__name__ + "Fast" if cls is ViTImageProcessor else cls.__name__.replace("Pil", "")
                 yield {"kind": kind, "config": {"image_processor_type": kind} | config, "picture": "mixed", "channels": channels,
                        "width": w, "height": h, "out_width": out.shape[1], "out_height": out.shape[0]} | result(out)
 

@@ -1,9 +1,10 @@
-// The program `vitrail`, run as a user runs it.
+// The program `vitrail`, run as a user runs it, in a folder of its own. The networks are tiny ones of the goldens.
 #pragma once
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +16,10 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace vitrail::test {
+
+inline const std::string kGoldens = VITRAIL_SOURCE_DIR "/tests/goldens";
+inline const std::string kModel = kGoldens + "/saved/vit_f16";  // 32 x 32 pictures, 5 labels
+inline const std::string kHeadless = kGoldens + "/saved/vit_model_f32";
 
 inline std::string read(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -62,5 +67,7 @@ struct Bench {
 };
 
 inline std::string quoted(const std::string& text) { return "'" + text + "'"; }
+inline const std::string kClassify = "classify -m " + quoted(kModel) + " ";
+inline const std::string kEmbed = "embed -m " + quoted(kModel) + " ";
 
 }  // namespace vitrail::test

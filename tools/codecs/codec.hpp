@@ -27,13 +27,15 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
 
 Result<Image> decode_jpeg(Bytes file);
 Result<Image> decode_png(Bytes file);
+Result<Image> decode_webp(Bytes file);
 Result<Image> decode_pnm(Bytes file);
 Result<Image> decode_npy(Bytes file);
 
-/// The EXIF orientation, 1 … 8, of a JPEG or PNG file; 1 where there is none or it makes no sense. Falls back on XMP's
-/// tiff:Orientation as Pillow does.
+/// The EXIF orientation, 1 … 8, of a JPEG, PNG or WebP file; 1 where there is none or it makes no sense. Falls back on
+/// XMP's tiff:Orientation as Pillow does.
 int jpeg_orientation(Bytes file);
 int png_orientation(Bytes file);
+int webp_orientation(Bytes file);
 
 /// The picture turned upright: undoes EXIF orientation 2 … 8; 1 returns it as it is.
 Image turn_upright(Image image, int orientation);

@@ -69,9 +69,11 @@ Result<Image> decode(Bytes file, bool apply_exif) {
   };
   if (starts_with(file, "\xff\xd8\xff")) return upright(decode_jpeg(file), jpeg_orientation);
   if (starts_with(file, "\x89PNG\r\n\x1a\n")) return upright(decode_png(file), png_orientation);
+  if (starts_with(file, "RIFF") && file.size() >= 12 && starts_with(file.subspan(8), "WEBP"))
+    return upright(decode_webp(file), webp_orientation);
   if (starts_with(file, "P5") || starts_with(file, "P6")) return decode_pnm(file);
   if (starts_with(file, "\x93NUMPY")) return decode_npy(file);
-  return Error{ErrorCode::unsupported, "not a JPEG, PNG, PNM (P5, P6) or .npy file: it " + first_bytes(file)};
+  return Error{ErrorCode::unsupported, "not a JPEG, PNG, WebP, PNM (P5, P6) or .npy file: it " + first_bytes(file)};
 }
 
 }  // namespace

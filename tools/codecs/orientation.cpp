@@ -126,6 +126,26 @@ int png_orientation(Bytes file) {
   return found ? *found : xmp_orientation(xmp).value_or(1);
 }
 
+int webp_orientation(Bytes file) {
+  std::optional<int> found;
+  std::string_view xmp;
+  const Reader reader(file, false);
+  for (std::size_t at = 12;;) {  // behind RIFF, its length and WEBP; a chunk is type, length u32, body, padding to 2
+    const auto length = reader.u32(at + 4);
+    if (!length || *length > file.size() - at - 8) break;
+    const std::string_view type = text(file.subspan(at, 4));
+    Bytes body = file.subspan(at + 8, *length);
+    if (type == "EXIF") {
+      if (text(body).starts_with(kExifHeader)) body = body.subspan(kExifHeader.size());
+      found = tiff_orientation(body);
+    } else if (type == "XMP ") {
+      xmp = text(body);
+    }
+    at += 8 + std::size_t{*length} + *length % 2;
+  }
+  return found ? *found : xmp_orientation(xmp).value_or(1);
+}
+
 Image turn_upright(Image image, int orientation) {
   if (orientation < 2 || orientation > 8) return image;
   // 5 … 8 lie on their side. Each turn says where the pixel (x, y) of the upright picture was.

@@ -22,19 +22,6 @@ struct Options {
   bool json = false, profile = false;
 };
 
-// Noise: flat pictures would make the numbers in the network unusually tame.
-Image noise(int width, int height, int channels) {
-  Image image(width, height, channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8);
-  std::uint32_t state = 1;
-  for (int y = 0; y < height; ++y) {
-    for (std::size_t i = 0; i < image.row_bytes(); ++i) {
-      state = state * 1664525u + 1013904223u;
-      image.row(y)[i] = static_cast<std::uint8_t>(state >> 24);
-    }
-  }
-  return image;
-}
-
 /// One network in one arithmetic, and how long its runs took.
 class Contender {
  public:

@@ -14,5 +14,6 @@ void add_mae(CLI::App& app, int& exit_code);
 void add_patches(CLI::App& app, int& exit_code);
 void add_info(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
+void add_plan(CLI::App& app, int& exit_code);
 
 }  // namespace vitrail::cli

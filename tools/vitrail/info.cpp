@@ -22,14 +22,19 @@ Result<Model> any_model(const Options& options) {
   return random_model("vit_tiny_patch16_224", dtype_from(options.dtype), options.threads);
 }
 
-const char* filter_name(Resampling filter) { return filter == Resampling::bicubic ? "bicubic" : "bilinear"; }
+const char* filter_name(Resampling filter) {
+  constexpr const char* kNames[] = {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"};
+  return kNames[static_cast<int>(filter)];
+}
 
 nlohmann::ordered_json preprocess_json(const PreprocessConfig& p, int channels) {
   using Resize = PreprocessConfig::Resize;
   nlohmann::ordered_json json;
   if (p.resize == Resize::exact) json["resize"] = {p.resize_height, p.resize_width};
   if (p.resize == Resize::shortest_edge) json["resize_shortest_edge"] = p.resize_height;
+  if (p.longest_edge > 0) json["resize_longest_edge"] = p.longest_edge;
   if (p.resize != Resize::none) json["resample"] = filter_name(p.resample);
+  if (p.resize != Resize::none) json["backend"] = p.backend == ResizeBackend::torchvision ? "torchvision" : "pillow";
   if (p.center_crop) json["center_crop"] = {p.crop_height, p.crop_width};
   json["rescale"] = p.rescale;
   for (int c = 0; c < std::min(channels, 4); ++c) {
@@ -70,7 +75,9 @@ std::string preprocess_text(const PreprocessConfig& p) {
   std::string text;
   if (p.resize == Resize::exact) text = "resize to " + size(p.resize_height, p.resize_width);
   if (p.resize == Resize::shortest_edge) text = "resize the shorter side to " + std::to_string(p.resize_height);
+  if (p.longest_edge > 0) text += ", the longer one at most to " + std::to_string(p.longest_edge);
   if (p.resize != Resize::none) text += std::string(", ") + filter_name(p.resample);
+  if (p.resize != Resize::none && p.backend == ResizeBackend::torchvision) text += " as torchvision";
   if (p.center_crop) text += std::string(text.empty() ? "" : ", ") + "crop " + size(p.crop_height, p.crop_width);
   return text.empty() ? "none" : text;
 }

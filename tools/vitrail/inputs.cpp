@@ -17,7 +17,7 @@ bool is_picture(const fs::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  static constexpr std::string_view kKnown[] = {".jpg", ".jpeg", ".png", ".npy", ".ppm", ".pgm"};
+  static constexpr std::string_view kKnown[] = {".jpg", ".jpeg", ".png", ".webp", ".npy", ".ppm", ".pgm"};
   return std::find(std::begin(kKnown), std::end(kKnown), extension) != std::end(kKnown);
 }
 
@@ -34,8 +34,24 @@ LoadOptions load_options(DType dtype, int threads, Progress& progress) {
 
 }  // namespace
 
+std::optional<Size> parse_size(std::string_view text) {
+  const auto number = [](std::string_view digits) -> std::optional<int> {
+    int value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size() || value < 1 || value > 32768) return std::nullopt;
+    return value;
+  };
+  const std::size_t x = text.find('x');
+  const auto height = number(text.substr(0, x));
+  const auto width = x == text.npos ? height : number(text.substr(x + 1));
+  if (!height || !width) return std::nullopt;
+  return Size{*height, *width};
+}
+
 void PictureOptions::add_to(CLI::App& command) {
-  command.add_option("-i,--image", inputs, "Pictures: files (JPEG, PNG, PPM/PGM, .npy of u8 HxWxC) or folders of them")
+  command
+      .add_option("-i,--image", inputs,
+                  "Pictures: files (JPEG, PNG, WebP, PPM/PGM, .npy of u8 HxWxC) or folders of them")
       ->required()
       ->type_name("IMAGE");
   command.add_flag("--no-exif", no_exif, "Do not turn pictures as their EXIF orientation says");
@@ -117,7 +133,7 @@ Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& i
     }
     if (error) return Error{ErrorCode::io, input + ": cannot be listed: " + error.message()};
     if (inside.empty())
-      return Error{ErrorCode::io, input + ": holds no pictures (.jpg, .jpeg, .png, .npy, .ppm, .pgm)"};
+      return Error{ErrorCode::io, input + ": holds no pictures (.jpg, .jpeg, .png, .webp, .npy, .ppm, .pgm)"};
     std::sort(inside.begin(), inside.end());
     pictures.insert(pictures.end(), inside.begin(), inside.end());
   }
@@ -149,6 +165,18 @@ Result<Session> make_session(const Model& model, const ModelOptions& options, co
   wanted.image_height = size.height;
   wanted.image_width = size.width;
   return model.session(wanted);
+}
+
+Image noise(int width, int height, int channels) {
+  Image image(width, height, channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8);
+  std::uint32_t state = 1;
+  for (int y = 0; y < height; ++y) {
+    for (std::size_t i = 0; i < image.row_bytes(); ++i) {
+      state = state * 1664525u + 1013904223u;
+      image.row(y)[i] = static_cast<std::uint8_t>(state >> 24);
+    }
+  }
+  return image;
 }
 
 std::size_t for_each_picture(const std::vector<std::string>& pictures, const PictureOptions& options, Session& session,

@@ -13,6 +13,13 @@
 
 namespace vitrail::cli {
 
+struct Size {
+  int height = 0, width = 0;
+};
+
+/// "16" or "HxW", each 1 … 32768; nothing when it is neither.
+std::optional<Size> parse_size(std::string_view text);
+
 /// --size HxW: what a session is made for; 0 × 0 is the network's own size.
 struct SizeOption {
   int height = 0, width = 0;
@@ -57,6 +64,9 @@ Result<Model> random_model(const std::string& architecture, DType dtype, int thr
 /// A session as the options say; `wanted` says the rest.
 Result<Session> make_session(const Model& model, const ModelOptions& options, const SizeOption& size,
                              SessionOptions wanted);
+
+/// A picture of noise: flat ones would make the numbers in a network unusually tame.
+Image noise(int width, int height, int channels);
 
 /// One picture that went through the network; the references live until the next one.
 struct Seen {

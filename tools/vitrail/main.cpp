@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   add_patches(app, exit_code);
   add_info(app, exit_code);
   add_bench(app, exit_code);
+  add_plan(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -14,31 +14,12 @@
 namespace vitrail::cli {
 namespace {
 
-struct Size {
-  int height = 0, width = 0;
-};
-
 struct Options {
   PictureOptions pictures;
   std::string patch = "16", stride, size;  // "16" or "16x24", height first
   bool pad = false, crop = false, json = false;
   std::string out_file, extract_file, assemble_file;
 };
-
-/// "16" or "HxW"; nothing when it is neither.
-std::optional<Size> parse_size(std::string_view text) {
-  const auto number = [](std::string_view digits) -> std::optional<int> {
-    int value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error != std::errc() || end != digits.data() + digits.size() || value < 1 || value > 32768) return std::nullopt;
-    return value;
-  };
-  const std::size_t x = text.find('x');
-  const auto height = number(text.substr(0, x));
-  const auto width = x == text.npos ? height : number(text.substr(x + 1));
-  if (!height || !width) return std::nullopt;
-  return Size{*height, *width};
-}
 
 Result<PatchGrid> make_grid(const Options& options, Size picture, int channels) {
   const Size patch = *parse_size(options.patch);

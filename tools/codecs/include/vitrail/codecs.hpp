@@ -1,6 +1,6 @@
 // Picture files ↔ pixels. A library of its own: an application that feeds camera frames does not link it.
 //
-//   load_image   JPEG, PNG, PNM (P5, P6) and .npy → Image, the bytes Pillow gives
+//   load_image   JPEG, PNG, WebP, PNM (P5, P6) and .npy → Image, the bytes Pillow gives
 //   save_png     Image → PNG
 //   save_npy     numbers → NumPy's .npy; load_npy_u8 is the way back for bytes
 //   save_safetensors   several arrays by name
@@ -27,8 +27,8 @@ struct LoadImageOptions {
 };
 
 /// Reads a picture; the format is told by the file's first bytes, not by its name.
-///  * JPEG, PNG, PNM → rgb8, byte for byte what Pillow's `Image.open(file).convert("RGB")` gives: alpha is dropped
-///  without
+///  * JPEG, PNG, WebP (not animated), PNM → rgb8, byte for byte what Pillow's `Image.open(file).convert("RGB")` gives:
+///  alpha is dropped without
 ///    blending, gamma and colour profiles are ignored, 16-bit grey is clipped at 255 and 16-bit colour keeps its high
 ///    byte.
 ///  * .npy of u8 [height, width] or [height, width, 1 | 3 | 4] → gray8, rgb8 or rgba8, as it is.
