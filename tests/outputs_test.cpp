@@ -225,12 +225,12 @@ TEST_CASE("an answer that needs only CLS costs fewer multiplications") {
 
 TEST_CASE("attention maps and layers are the same on every class of CPU") {
   const GoldenModel golden(goldens() / "families" / "dinov3");
-  const Model model = load(golden.folder(), DType::int8);
   const Input picture(48, 48);
   std::vector<std::vector<float>> first;
   for (const auto& platform : platforms()) {
     CAPTURE(platform.name);
     setenv("VITRAIL_CPU", platform.name.c_str(), 1);
+    const Model model = load(golden.folder(), DType::int8);
     Session session = make(model, {.threads = 2, .outputs = kEverything, .layers = {1}});
     unsetenv("VITRAIL_CPU");
     const auto found = copies(session.run(picture.view).value());

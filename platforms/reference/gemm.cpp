@@ -23,7 +23,8 @@ float activate(float x, Activation activation) {
     const float* c = P::c + 4 * i;
     q[i] = std::fma(s3, c[3], std::fma(s2, c[2], std::fma(s, c[1], c[0])));
   }
-  const float erf = std::clamp(x * std::fma(std::fma(q[2], s4, q[1]), s4, q[0]), -1.0f, 1.0f);
+  const float high = std::fma(std::fma(P::c[12], s4, q[2]), s4, q[1]);
+  const float erf = std::clamp(x * std::fma(high, s4, q[0]), -1.0f, 1.0f);
   const float half = 0.5f * x;
   return std::fma(half, erf, half);
 }

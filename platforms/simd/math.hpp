@@ -45,8 +45,8 @@ VITRAIL_INLINE F16<A> gelu_erf(F16<A> all) {
           const auto c = [&](int j) __attribute__((always_inline)) { return splat<A>(P::c[4 * i + j]); };
           return fma_batch<A>(s3, c(3), fma_batch<A>(s2, c(2), fma_batch<A>(s, c(1), c(0))));
         };
-        const auto erf = xsimd::min(
-            xsimd::max(x * fma_batch<A>(fma_batch<A>(q(2), s4, q(1)), s4, q(0)), splat<A>(-1.0f)), splat<A>(1.0f));
+        const auto high = fma_batch<A>(fma_batch<A>(splat<A>(P::c[12]), s4, q(2)), s4, q(1));
+        const auto erf = xsimd::min(xsimd::max(x * fma_batch<A>(high, s4, q(0)), splat<A>(-1.0f)), splat<A>(1.0f));
         const auto half = splat<A>(0.5f) * x;
         return fma_batch<A>(half, erf, half);
       },
