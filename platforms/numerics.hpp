@@ -24,6 +24,21 @@ struct ErfSqrt2 {
                                   1.217454905e-03f};
 };
 
+/// The erf GELU of an int8 product, x · Φ(x): Φ = clamp(fma(x, P(s), ½), 0, 1) with s as above and P = fma(q1, s⁴, q0).
+/// What it is for is rounded to u8 next, in steps of a hundredth and more: absolute error 7e-5.
+struct GeluS8 {
+  static constexpr float limit = 4.2f, t_scale = 2.0f / (limit * limit);
+  static constexpr float c[8] = {1.678536683e-01f, -8.156010509e-02f, 5.597527698e-02f, -3.805363551e-02f,
+                                 2.367215604e-02f, -1.612852886e-02f, 1.127360482e-02f, -3.991782665e-03f};
+};
+
+/// 2^x for attention weights, which are rounded to u8 next: x ≥ lowest, n = rne(x), r = x − n,
+/// fma(fma(fma(c3, r, c2), r, c1), r, 1) · 2ⁿ. Minimax fit on |r| ≤ ½; relative error 1e-4.
+struct Exp2S8 {
+  static constexpr float lowest = -126.0f, log2e = 1.442695041e+00f, log2_255 = 7.994353294e+00f;
+  static constexpr float c[3] = {6.932829022e-01f, 2.422109693e-01f, 5.500893295e-02f};
+};
+
 /// tanh GELU as x · sigmoid(2u) = x / (1 + exp(z)), z = x · fma(x², cubic, linear) = −2·√(2/π)·(x + 0.044715·x³).
 struct GeluTanh {
   static constexpr float linear = -1.5957691216f, cubic = -0.0713548163f;

@@ -24,10 +24,10 @@ int tile_rows(int rows, int row_unit) {
 /// a thread waits for another one's last tile.
 int Engine::tile_columns(int row_blocks, int out) const {
   constexpr int tiles_per_thread = 4;
-  int columns = max_tile_columns;
-  while (columns > PackedS8::panel && row_blocks * ceil_div(out, columns) < tiles_per_thread * executor_.threads())
-    columns /= 2;
-  return columns;
+  const int panels = ceil_div(out, PackedS8::panel);
+  int tiles = ceil_div(panels, Kernels::max_tile_panels);
+  while (tiles < panels && row_blocks * tiles < tiles_per_thread * executor_.threads()) ++tiles;
+  return ceil_div(panels, tiles) * PackedS8::panel;
 }
 
 Engine::Engine(Selection selection, Executor* executor, int threads, const Extent& largest, DType attention)

@@ -112,7 +112,7 @@ class GemmProvider {
 
 struct Kernels {
   static constexpr int max_tile_rows = 48;
-  static constexpr int max_tile_panels = 4;
+  static constexpr int max_tile_panels = 6;
   static constexpr std::size_t gemm_scratch_bytes = 128 * 1024;
 
   /// `count` runs of `run_bytes` bytes, `src_step` and `dst_step` bytes apart (patchify: one row of pixels into its
@@ -157,7 +157,8 @@ struct Kernels {
   void (*gemm_f32)(const float* a, std::size_t lda, int rows, const float* b, int k, int panels, float* c,
                    std::size_t ldc);
 
-  /// y₀ = fma(float(acc − zero_point · col_sum), row scale · col_scale, bias), then the rest of the epilogue.
+  /// y₀ = fma(float(acc − zero_point · col_sum), row scale · col_scale, bias), then the rest of the epilogue, whose erf
+  /// GELU is numerics::GeluS8.
   void (*finish_s32)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                      const Epilogue& epilogue, float* dst, std::size_t ld_dst);
 
@@ -182,9 +183,9 @@ struct Kernels {
                           float* scale, std::int32_t* sum);
 
   /// Sums of Q·Kᵀ → u8 attention weights: x[t] = float(acc − zero_point · col_sum[t]) · col_scale[t]; m = max x;
-  /// e[t] = 255 · exp((x[t] − m) · (row scale · scale)); p = rne(e); quant = {1/rowsum(e), 0}, which may be
-  /// dequant.row. scale > 0. Rows of p have cols rounded up to 64 bytes; what lies beyond cols is undefined. `row` is
-  /// scratch for cols rounded up to 16 floats. acc, col_scale and col_sum are readable up to there.
+  /// e[t] = 255 · exp((x[t] − m) · (row scale · scale)), by numerics::Exp2S8; p = rne(e); quant = {1/rowsum(e), 0},
+  /// which may be dequant.row. scale > 0. Rows of p have cols rounded up to 64 bytes; what lies beyond cols is
+  /// undefined. `row` is scratch for cols rounded up to 16 floats. acc, col_scale and col_sum are readable up to there.
   void (*softmax_quantize)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                            float scale, float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant);
 

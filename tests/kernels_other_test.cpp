@@ -182,10 +182,10 @@ TEST_CASE("quantised attention weights equal the reference on every class, and s
       double top = score(0), sum = 0;
       for (std::size_t t = 0; t < n; ++t) top = std::max(top, score(t));
       for (std::size_t t = 0; t < n; ++t) {
-        CHECK(std::fabs(expected.p[m * ld + t] - 255 * std::exp(score(t) - top)) < 0.5 + 1e-2);
+        CHECK(std::fabs(expected.p[m * ld + t] - 255 * std::exp(score(t) - top)) < 0.5 + 3e-2);
         sum += 255 * std::exp(score(t) - top);
       }
-      CHECK(expected.quant[m].scale == doctest::Approx(1.0 / sum).epsilon(1e-4));
+      CHECK(expected.quant[m].scale == doctest::Approx(1.0 / sum).epsilon(2e-4));
       CHECK(expected.quant[m].zero_point == 0);
     }
   }

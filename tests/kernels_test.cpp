@@ -12,7 +12,8 @@ using namespace vitrail;
 using namespace vitrail::test;
 
 TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
-  double exp_error = 0, erf_error = 0, tanh_gelu_error = 0, tanh_error = 0, quick_error = 0;
+  double exp_error = 0, erf_error = 0, tanh_gelu_error = 0, tanh_error = 0, quick_error = 0, exp2_error = 0,
+         s8_error = 0;
   for (int i = -8600; i <= 8700; ++i) {
     const float x = static_cast<float>(i) * 0.01f;
     exp_error = std::max(exp_error, std::fabs(reference::exp(x) / std::exp(static_cast<double>(x)) - 1));
@@ -21,21 +22,30 @@ TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
     const float x = static_cast<float>(i) * 0.0005f;
     const double d = x;
     const double tanh_gelu = 0.5 * d * (1 + std::tanh(std::sqrt(2 / M_PI) * (d + 0.044715 * d * d * d)));
-    erf_error = std::max(erf_error, std::fabs(reference::activate(x, Activation::gelu_erf) -
-                                              0.5 * d * (1 + std::erf(d / std::sqrt(2.0)))));
+    const double gelu = 0.5 * d * (1 + std::erf(d / std::sqrt(2.0)));
+    erf_error = std::max(erf_error, std::fabs(reference::activate(x, Activation::gelu_erf) - gelu));
+    s8_error = std::max(s8_error, std::fabs(reference::activate_s8(x, Activation::gelu_erf) - gelu));
     tanh_gelu_error = std::max(tanh_gelu_error, std::fabs(reference::activate(x, Activation::gelu_tanh) - tanh_gelu));
     quick_error = std::max(quick_error,
                            std::fabs(reference::activate(x, Activation::gelu_quick) - d / (1 + std::exp(-1.702 * d))));
     tanh_error = std::max(tanh_error, std::fabs(reference::activate(x, Activation::tanh) - std::tanh(d)));
   }
+  for (int i = -12600; i <= 800; ++i) {
+    const float x = static_cast<float>(i) * 0.01f;
+    exp2_error = std::max(exp2_error, std::fabs(reference::exp2_s8(x) / std::exp2(static_cast<double>(x)) - 1));
+  }
   CHECK(exp_error < 3e-7);
-  CHECK(erf_error < 4e-6);
+  CHECK(exp2_error < 1.1e-4);
+  CHECK(erf_error < 2e-6);
+  CHECK(s8_error < 8e-5);
   CHECK(tanh_gelu_error < 2e-6);
   CHECK(quick_error < 2e-6);
   CHECK(tanh_error < 3e-7);
   for (const auto a : {Activation::gelu_erf, Activation::gelu_tanh, Activation::gelu_quick}) {
     CHECK(reference::activate(1000.0f, a) == 1000.0f);
     CHECK(std::fabs(reference::activate(-1000.0f, a)) < 1e-30f);
+    CHECK(reference::activate_s8(1000.0f, a) == 1000.0f);
+    CHECK(std::fabs(reference::activate_s8(-1000.0f, a)) < 1e-30f);
   }
 }
 

@@ -46,22 +46,28 @@ void multiply(const std::int8_t* a, const std::int8_t* b, int k, const std::int3
       row = forget(row + ldacc);
     });
   }
-  // Pairs of loads, not ld1 of four registers: fewer instructions, but an in-order core stands still for one.
-  for (int i = 0; i < k; i += 32, a += M * 32, b += strip * 32)
-    unroll<2>([&](auto half) __attribute__((always_inline)) {
-      int8x16_t row[M];
-      unroll<M>([&](auto m) __attribute__((always_inline)) { row[m] = vld1q_s8(a + (half * M + m) * 16); });
-      unroll<4>([&](auto g) __attribute__((always_inline)) {
-        const std::int8_t* four = b + (half * 4 + g) * strip * 4;
-        const int8x16_t b0 = vld1q_s8(four), b1 = vld1q_s8(four + 16);
-        unroll<M>([&](auto m) __attribute__((always_inline)) {
-          sum[m][0] = vdotq_laneq_s32(sum[m][0], b0, row[m], g);
-          sum[m][1] = vdotq_laneq_s32(sum[m][1], b1, row[m], g);
-          VITRAIL_IN_REGISTER(sum[m][0]);
-          VITRAIL_IN_REGISTER(sum[m][1]);
+  // Pairs of loads, not ld1 of four registers: fewer instructions, but an in-order core stands still for one. For such
+  // a core, too, columns are loaded before the rows they are not yet multiplied with.
+  for (int i = 0; i < k; i += 32, a += M * 32, b += strip * 32) {
+    int8x16_t row[M], column[2], next[2];
+    const auto load_next = [&](auto g) __attribute__((always_inline)) {
+      unroll<2>([&](auto j) __attribute__((always_inline)) { next[j] = vld1q_s8(b + (g * 2 + j) * 16); });
+    };
+    unroll<8>([&](auto g) __attribute__((always_inline)) {
+      if constexpr (g % 4 == 0) {
+        load_next(g);
+        unroll<M>([&](auto m) __attribute__((always_inline)) { row[m] = vld1q_s8(a + (g / 4 * M + m) * 16); });
+      }
+      column[0] = next[0], column[1] = next[1];
+      if constexpr (g % 4 < 3) load_next(std::integral_constant<int, g + 1>());
+      unroll<M>([&](auto m) __attribute__((always_inline)) {
+        unroll<2>([&](auto j) __attribute__((always_inline)) {
+          sum[m][j] = vdotq_laneq_s32(sum[m][j], column[j], row[m], g % 4);
+          VITRAIL_IN_REGISTER(sum[m][j]);
         });
       });
     });
+  }
   unroll<M>([&](auto m) __attribute__((always_inline)) {
     unroll<2>([&](auto j) __attribute__((always_inline)) { vst1q_s32(acc + 4 * j, sum[m][j]); });
     acc = forget(acc + ldacc);

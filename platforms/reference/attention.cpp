@@ -1,5 +1,6 @@
 // Reference kernels of int8 attention.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -7,6 +8,15 @@
 #include "platforms/reference/rows.hpp"
 
 namespace vitrail::reference {
+
+float exp2_s8(float x) {
+  using E = numerics::Exp2S8;
+  x = std::max(x, E::lowest);
+  const float n = std::nearbyintf(x), r = x - n;
+  const float p = std::fma(std::fma(std::fma(E::c[2], r, E::c[1]), r, E::c[0]), r, 1.0f);
+  return p * std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
+}
+
 namespace {
 
 /// One output channel: k elements `step` apart into column n of a PackedS8.
@@ -55,9 +65,10 @@ void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int 
   for (int m = 0; m < rows; ++m, acc += ldacc, p += ldp_bytes) {
     for (int t = 0; t < cols; ++t)
       row[t] = static_cast<float>(acc[t] - d.row[m].zero_point * d.col_sum[t]) * d.col_scale[t];
-    const float top = *std::max_element(row, row + cols), factor = d.row[m].scale * scale;
+    using E = numerics::Exp2S8;
+    const float top = *std::max_element(row, row + cols), factor = d.row[m].scale * scale * E::log2e;
     for (int t = 0; t < cols; ++t) {
-      row[t] = exp((row[t] - top) * factor) * 255.0f;
+      row[t] = exp2_s8(std::fma(row[t] - top, factor, E::log2_255));
       p[t] = static_cast<std::uint8_t>(std::nearbyintf(row[t]));
     }
     quant[m] = {1.0f / row_sum(row, cols), 0};

@@ -7,6 +7,22 @@
 
 namespace vitrail::reference {
 
+namespace {
+
+/// The powers of s, a polynomial's argument, and its chains (platforms/numerics.hpp).
+template <class P>
+struct Powers {
+  float s, s2, s3, s4;
+  explicit Powers(float x)
+      : s(std::min(std::fma(x * x, P::t_scale, -1.0f), 1.0f)), s2(s * s), s3(s2 * s), s4(s2 * s2) {}
+  float chain(int i) const {
+    const float* c = P::c + 4 * i;
+    return std::fma(s3, c[3], std::fma(s2, c[2], std::fma(s, c[1], c[0])));
+  }
+};
+
+}  // namespace
+
 float activate(float x, Activation activation) {
   if (activation == Activation::none) return x;
   if (activation == Activation::tanh) return 1.0f - 2.0f / (1.0f + exp(x + x));
@@ -16,17 +32,17 @@ float activate(float x, Activation activation) {
   }
   if (activation == Activation::gelu_quick) return x / (1.0f + exp(x * numerics::GeluQuick::linear));
   using P = numerics::ErfSqrt2;
-  const float s = std::min(std::fma(x * x, P::t_scale, -1.0f), 1.0f);
-  const float s2 = s * s, s3 = s2 * s, s4 = s2 * s2;
-  float q[3];
-  for (int i = 0; i < 3; ++i) {
-    const float* c = P::c + 4 * i;
-    q[i] = std::fma(s3, c[3], std::fma(s2, c[2], std::fma(s, c[1], c[0])));
-  }
-  const float high = std::fma(std::fma(P::c[12], s4, q[2]), s4, q[1]);
-  const float erf = std::clamp(x * std::fma(high, s4, q[0]), -1.0f, 1.0f);
+  const Powers<P> p(x);
+  const float high = std::fma(std::fma(P::c[12], p.s4, p.chain(2)), p.s4, p.chain(1));
+  const float erf = std::clamp(x * std::fma(high, p.s4, p.chain(0)), -1.0f, 1.0f);
   const float half = 0.5f * x;
   return std::fma(half, erf, half);
+}
+
+float activate_s8(float x, Activation activation) {
+  if (activation != Activation::gelu_erf) return activate(x, activation);
+  const Powers<numerics::GeluS8> p(x);
+  return x * std::clamp(std::fma(x, std::fma(p.chain(1), p.s4, p.chain(0)), 0.5f), 0.0f, 1.0f);
 }
 
 namespace {
@@ -59,8 +75,7 @@ void gemm_f32(const float* a, std::size_t lda, int rows, const float* b, int k, 
     }
 }
 
-float finish(float y, int m, int n, const Epilogue& e) {
-  y = activate(y, e.activation);
+float add_residual(float y, int m, int n, const Epilogue& e) {
   return e.residual ? e.residual[m * e.ld_residual + n] + y : y;
 }
 
@@ -70,15 +85,17 @@ void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, 
     for (int n = 0; n < cols; ++n) {
       const float sum = static_cast<float>(acc[m * ldacc + n] - d.row[m].zero_point * d.col_sum[n]);
       const float y = std::fma(sum, d.row[m].scale * d.col_scale[n], e.bias ? e.bias[n] : 0.0f);
-      dst[m * ld_dst + n] = finish(y, m, n, e);
+      dst[m * ld_dst + n] = add_residual(activate_s8(y, e.activation), m, n, e);
     }
 }
 
 void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& e, float* dst,
                 std::size_t ld_dst) {
   for (int m = 0; m < rows; ++m)
-    for (int n = 0; n < cols; ++n)
-      dst[m * ld_dst + n] = finish(acc[m * ldacc + n] + (e.bias ? e.bias[n] : 0.0f), m, n, e);
+    for (int n = 0; n < cols; ++n) {
+      const float y = acc[m * ldacc + n] + (e.bias ? e.bias[n] : 0.0f);
+      dst[m * ld_dst + n] = add_residual(activate(y, e.activation), m, n, e);
+    }
 }
 
 }  // namespace

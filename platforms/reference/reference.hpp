@@ -10,6 +10,8 @@ Kernels kernels();
 
 /// The scalar functions the contract is written in; tests compare them with the C library's.
 float exp(float x);
+float exp2_s8(float x);
 float activate(float x, Activation activation);
+float activate_s8(float x, Activation activation);
 
 }  // namespace vitrail::reference

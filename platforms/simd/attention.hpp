@@ -171,9 +171,10 @@ void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int 
       x.store(row + t);
       high = max(high, x);
     }
-    const float top = fold_max(high), factor = query.scale * scale;
+    using E = numerics::Exp2S8;
+    const float top = fold_max(high), factor = query.scale * scale * E::log2e;
     const auto weigh = [=](V x, int at) __attribute__((always_inline)) {
-      const V weight = exp<false>((x - V::all(top)) * V::all(factor)) * V::all(255.0f);
+      const V weight = exp2_s8(fma(x - V::all(top), V::all(factor), V::all(E::log2_255)));
       store_u8(round_to_int(weight), 0, p + at);
       return weight;
     };

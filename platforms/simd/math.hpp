@@ -34,30 +34,74 @@ VITRAIL_INLINE F16<A> exp(F16<A> all) {
       all);
 }
 
+/// numerics::Exp2S8 of x ≤ 8.
+template <class A>
+VITRAIL_INLINE F16<A> exp2_s8(F16<A> all) {
+  using E = numerics::Exp2S8;
+  return lanes<F16<A>>(
+      [](auto x) __attribute__((always_inline)) {
+        x = xsimd::max(x, splat<A>(E::lowest));
+        const auto exponent = xsimd::nearbyint_as_int(x);
+        const auto r = x - xsimd::to_float(exponent);
+        const auto q = fma_batch<A>(fma_batch<A>(splat<A>(E::c[2]), r, splat<A>(E::c[1])), r, splat<A>(E::c[0]));
+        return scale_by_power<A>(fma_batch<A>(q, r, splat<A>(1.0f)), exponent);
+      },
+      all);
+}
+
+/// Powers of the argument s of the polynomials below, and chain i of their coefficients:
+/// fma(s³, c[4i + 3], fma(s², c[4i + 2], fma(s, c[4i + 1], c[4i]))).
+template <class P, class A>
+struct Powers {
+  using B = xsimd::batch<float, A>;
+  B s, s2, s3, s4;
+  VITRAIL_INLINE explicit Powers(B x)
+      : s(xsimd::min(fma_batch<A>(x * x, splat<A>(P::t_scale), splat<A>(-1.0f)), splat<A>(1.0f))),
+        s2(s * s),
+        s3(s2 * s),
+        s4(s2 * s2) {}
+  VITRAIL_INLINE B chain(int i) const {
+    const float* c = P::c + 4 * i;
+    return fma_batch<A>(s3, splat<A>(c[3]),
+                        fma_batch<A>(s2, splat<A>(c[2]), fma_batch<A>(s, splat<A>(c[1]), splat<A>(c[0]))));
+  }
+};
+
+template <class A>
+VITRAIL_INLINE xsimd::batch<float, A> clamp(xsimd::batch<float, A> x, float low, float high) {
+  return xsimd::min(xsimd::max(x, splat<A>(low)), splat<A>(high));
+}
+
 template <class A>
 VITRAIL_INLINE F16<A> gelu_erf(F16<A> all) {
   using P = numerics::ErfSqrt2;
   return lanes<F16<A>>(
       [](auto x) __attribute__((always_inline)) {
-        const auto s = xsimd::min(fma_batch<A>(x * x, splat<A>(P::t_scale), splat<A>(-1.0f)), splat<A>(1.0f));
-        const auto s2 = s * s, s3 = s2 * s, s4 = s2 * s2;
-        const auto q = [&](int i) __attribute__((always_inline)) {
-          const auto c = [&](int j) __attribute__((always_inline)) { return splat<A>(P::c[4 * i + j]); };
-          return fma_batch<A>(s3, c(3), fma_batch<A>(s2, c(2), fma_batch<A>(s, c(1), c(0))));
-        };
-        const auto high = fma_batch<A>(fma_batch<A>(splat<A>(P::c[12]), s4, q(2)), s4, q(1));
-        const auto erf = xsimd::min(xsimd::max(x * fma_batch<A>(high, s4, q(0)), splat<A>(-1.0f)), splat<A>(1.0f));
+        const Powers<P, A> p(x);
+        const auto high = fma_batch<A>(fma_batch<A>(splat<A>(P::c[12]), p.s4, p.chain(2)), p.s4, p.chain(1));
+        const auto erf = clamp<A>(x * fma_batch<A>(high, p.s4, p.chain(0)), -1.0f, 1.0f);
         const auto half = splat<A>(0.5f) * x;
         return fma_batch<A>(half, erf, half);
       },
       all);
 }
 
-template <Activation activation, class A>
+template <class A>
+VITRAIL_INLINE F16<A> gelu_s8(F16<A> all) {
+  return lanes<F16<A>>(
+      [](auto x) __attribute__((always_inline)) {
+        const Powers<numerics::GeluS8, A> p(x);
+        return x * clamp<A>(fma_batch<A>(x, fma_batch<A>(p.chain(1), p.s4, p.chain(0)), splat<A>(0.5f)), 0.0f, 1.0f);
+      },
+      all);
+}
+
+/// @tparam s8  of an int8 product
+template <Activation activation, bool s8, class A>
 VITRAIL_INLINE F16<A> activate(F16<A> x) {
   using V = F16<A>;
   if constexpr (activation == Activation::gelu_erf) {
-    return gelu_erf(x);
+    return s8 ? gelu_s8(x) : gelu_erf(x);
   } else if constexpr (activation == Activation::gelu_tanh) {
     using G = numerics::GeluTanh;
     return x / (V::all(1.0f) + exp(x * fma(x * x, V::all(G::cubic), V::all(G::linear))));

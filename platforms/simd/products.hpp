@@ -47,37 +47,40 @@ std::uint64_t peak_f32(int rounds) {
 
 /// `of_row(m)` gives what gives y₀ of sixteen columns of that row from n on; the rest of the epilogue is the same for
 /// both products.
-template <class A, Activation activation, class OfRow>
+template <class A, Activation activation, bool s8, class OfRow>
 VITRAIL_INLINE void finish_tile(int rows, int cols, Epilogue e, float* dst, std::size_t ld_dst, OfRow of_row) {
   using V = F16<A>;
   for (int m = 0; m < rows; ++m, dst += ld_dst) {
     const float* residual = e.residual ? e.residual + m * e.ld_residual : nullptr;
     const auto first = of_row(m);
     const auto columns = [&](int n, int count) __attribute__((always_inline)) {
-      V y = activate<activation>(first(n, count));
+      V y = activate<activation, s8>(first(n, count));
       if (residual) y = V::load_first(residual + n, count) + y;
       y.store_first(dst + n, count);
     };
-    // A count known at compile time: the vectors stay in registers.
+    // Counts known at compile time keep the vectors in registers; two at a time share the counting.
     int n = 0;
-    for (; n + 16 <= cols; n += 16) columns(n, 16);
-    if (n < cols) columns(n, cols - n);
+    for (; n + 32 <= cols; n += 32) {
+      columns(n, 16);
+      columns(n + 16, 16);
+    }
+    for (; n < cols; n += 16) columns(n, cols - n);
   }
 }
 
-template <class A, class OfRow>
+template <class A, bool s8, class OfRow>
 VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, OfRow of_row) {
   switch (e.activation) {
     case Activation::none:
-      return finish_tile<A, Activation::none>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_tile<A, Activation::none, s8>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::gelu_erf:
-      return finish_tile<A, Activation::gelu_erf>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_tile<A, Activation::gelu_erf, s8>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::gelu_tanh:
-      return finish_tile<A, Activation::gelu_tanh>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_tile<A, Activation::gelu_tanh, s8>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::gelu_quick:
-      return finish_tile<A, Activation::gelu_quick>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_tile<A, Activation::gelu_quick, s8>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::tanh:
-      return finish_tile<A, Activation::tanh>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_tile<A, Activation::tanh, s8>(rows, cols, e, dst, ld_dst, of_row);
   }
 }
 
@@ -89,7 +92,7 @@ void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, 
   // Copies, which no store to dst can change.
   const float *col_scale = d.col_scale, *bias = e.bias;
   const std::int32_t* col_sum = d.col_sum;
-  finish_any<A>(
+  finish_any<A, true>(
       rows, cols, e, dst, ld_dst, [=](int m) __attribute__((always_inline)) {
         const std::int32_t* row = acc + m * ldacc;
         const RowQuant quant = d.row[m];
@@ -106,7 +109,7 @@ void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const E
                 std::size_t ld_dst) {
   using V = F16<A>;
   const float* bias = e.bias;
-  finish_any<A>(
+  finish_any<A, false>(
       rows, cols, e, dst, ld_dst, [&](int m) __attribute__((always_inline)) {
         const float* row = acc + m * ldacc;
         return [&, row ](int n, int count) __attribute__((always_inline)) {
