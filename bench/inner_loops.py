@@ -1,29 +1,38 @@
 #!/usr/bin/env python3
-"""How well the ARM products' inner loops fill the multiply pipes, by llvm-mca's models of the cores.
+"""How well the products' inner loops fill the multiply pipes, by llvm-mca's models of the cores.
 
 For each class: the loop of its compiled product that multiplies most, as cycles per iteration, against the cycles of its
 multiplications alone (with the same registers): 100 % is what the multiply pipes can do at most.
 
   cmake --preset aarch64 && cmake --build --preset aarch64 --target vitrail
-  bench/inner_loops.py [LLVM_MCA]        # by default llvm-mca-19
+  bench/inner_loops.py [LLVM_MCA]        # by default llvm-mca-19; libraries that are not built are left out
 """
 import re
 import subprocess
 import sys
+from pathlib import Path
 
-LIBRARY = "build/aarch64/libvitrail.a"
-OBJDUMP = "aarch64-linux-gnu-objdump"
+LIBRARIES = {"aarch64": ("build/aarch64/libvitrail.a", "aarch64-linux-gnu-objdump"),
+             "x86-64": ("build/release/libvitrail.a", "objdump")}
 CLASSES = [  # class, a core whose best class it is, its multiplications
-    ("neon", "cortex-a72", "smull|smull2|smlal|smlal2"),
-    ("dotprod", "cortex-a55", "sdot"),
-    ("dotprod", "cortex-a76", "sdot"),
-    ("i8mm", "neoverse-n2", "usmmla"),
+    ("aarch64", "neon", "cortex-a72", "smull|smull2|smlal|smlal2"),
+    ("aarch64", "dotprod", "cortex-a55", "sdot"),
+    ("aarch64", "dotprod", "cortex-a76", "sdot"),
+    ("aarch64", "i8mm", "neoverse-n2", "usmmla"),
+    ("x86-64", "avx2", "haswell", "vpmaddwd"),
+    ("x86-64", "avx2", "znver3", "vpmaddwd"),
+    ("x86-64", "avx_vnni", "alderlake", r"(\{vex\} )?vpdpbusd"),
+    ("x86-64", "avx512", "skylake-avx512", "vpmaddwd"),
+    ("x86-64", "avx512_vnni", "icelake-server", "vpdpbusd"),
+    ("x86-64", "avx512_vnni", "sapphirerapids", "vpdpbusd"),
 ]
+ATTRIBUTES = {"aarch64": ["--mattr=+i8mm,+dotprod"]}
 
 
-def loops(name):
+def loops(architecture, name):
     """The innermost loops of gemm_u8s8_NAME.cpp as lists of instructions."""
-    text = subprocess.run([OBJDUMP, "-d", "--no-show-raw-insn", LIBRARY], capture_output=True, text=True, check=True).stdout
+    library, objdump = LIBRARIES[architecture]
+    text = subprocess.run([objdump, "-d", "--no-show-raw-insn", library], capture_output=True, text=True, check=True).stdout
     start = text.index(f"gemm_u8s8_{name}.cpp")
     section = text[start:]
     end = section.find("file format", len(name) + 80)
@@ -32,17 +41,18 @@ def loops(name):
         code = [(int(a, 16), i) for a, i in re.findall(r"^\s+([0-9a-f]+):\t(.*)$", function, re.M)]
         index = {address: i for i, (address, _) in enumerate(code)}
         for i, (address, instruction) in enumerate(code):
-            branch = re.match(r"(?:b\.\w+|cbnz\s+\w+,|cbz\s+\w+,)\s+([0-9a-f]+)", instruction)
+            branch = re.match(r"(?:b\.\w+|cbnz\s+\w+,|cbz\s+\w+,|j[^m]\w*)\s+([0-9a-f]+)", instruction)
             if not branch or int(branch[1], 16) > address or int(branch[1], 16) not in index:
                 continue
-            body = [re.sub(r"\s*(//|<).*", "", text) for _, text in code[index[int(branch[1], 16)]:i]]
-            if not any(re.match(r"(b|bl|b\.\w+|cbn?z|ret)\b", line) for line in body):
+            body = [re.sub(r"\s*(//|<|#).*" if architecture == "x86-64" else r"\s*(//|<).*", "", text)
+                    for _, text in code[index[int(branch[1], 16)]:i]]
+            if not any(re.match(r"(b|bl|b\.\w+|cbn?z|ret|j\w+|call)\b", line) for line in body):
                 found.append(body)
     return found
 
 
-def cycles(mca, core, body):
-    run = subprocess.run([mca, "--march=aarch64", f"--mcpu={core}", "--mattr=+i8mm,+dotprod", "--iterations=500",
+def cycles(mca, architecture, core, body):
+    run = subprocess.run([mca, f"--march={architecture}", f"--mcpu={core}", *ATTRIBUTES.get(architecture, []), "--iterations=500",
                           "--resource-pressure=false", "--instruction-info=false"],
                          input="\n".join(body) + "\n", capture_output=True, text=True, check=True)
     return int(re.search(r"Total Cycles:\s+(\d+)", run.stdout)[1]) / 500
@@ -52,11 +62,13 @@ def main():
     mca = sys.argv[1] if len(sys.argv) > 1 else "llvm-mca-19"
     print("| class | core | instructions | multiplications | cycles | multiplications alone | share |")
     print("|---|---|---|---|---|---|---|")
-    for name, core, multiply in CLASSES:
+    for architecture, name, core, multiply in CLASSES:
+        if not Path(LIBRARIES[architecture][0]).exists():
+            continue
         is_multiply = re.compile(rf"({multiply})\s").match
-        body = max(loops(name), key=lambda loop: sum(bool(is_multiply(i)) for i in loop))
+        body = max(loops(architecture, name), key=lambda loop: sum(bool(is_multiply(i)) for i in loop))
         alone = [i for i in body if is_multiply(i)]
-        all_cycles, alone_cycles = cycles(mca, core, body), cycles(mca, core, alone)
+        all_cycles, alone_cycles = cycles(mca, architecture, core, body), cycles(mca, architecture, core, alone)
         print(f"| {name} | {core} | {len(body) + 1} | {len(alone)} | {all_cycles:.1f} | {alone_cycles:.1f} "
               f"| {100 * alone_cycles / all_cycles:.0f} % |")
 

@@ -1,4 +1,4 @@
-// What all tiles do the same way: rows in blocks whose size the compiler knows.
+// What all tiles do the same way: rows and registers in blocks whose size the compiler knows.
 #pragma once
 
 #include <type_traits>
@@ -14,13 +14,13 @@ template <int N, class F>
   }
 }
 
-/// Cuts `rows` into blocks of N and a rest: calls f(std::integral_constant<int, rows of the block>, first row).
+/// Cuts 0 … count − 1 into blocks of N and a rest: calls f(std::integral_constant<int, size of the block>, its first).
 template <int N, class F>
-[[gnu::always_inline]] inline void in_row_blocks(int rows, F f) {
-  int m = 0;
-  for (; m + N <= rows; m += N) f(std::integral_constant<int, N>{}, m);
+[[gnu::always_inline]] inline void in_blocks(int count, F f) {
+  int i = 0;
+  for (; i + N <= count; i += N) f(std::integral_constant<int, N>{}, i);
   with_constant<N - 1>(
-      rows - m, [&](auto rest) __attribute__((always_inline)) { f(rest, m); });
+      count - i, [&](auto rest) __attribute__((always_inline)) { f(rest, i); });
 }
 
 /// The least multiple of `unit` that is ≥ n.

@@ -79,11 +79,11 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
   const int all_k = round_up(t.k, 32);
   for (int k0 = 0; k0 < all_k; k0 += k_block) {
     const int k = all_k - k0 < k_block ? all_k - k0 : k_block;
-    in_row_blocks<row_block>(
-        t.rows, [&](auto M, int m) { relay_rows<M>(t.a + m * t.lda_bytes + k0, t.lda_bytes, k, a + m * k); });
+    in_blocks<row_block>(t.rows,
+                         [&](auto M, int m) { relay_rows<M>(t.a + m * t.lda_bytes + k0, t.lda_bytes, k, a + m * k); });
     for (int n = 0; n < round_up(t.cols, 16); n += strip) {
       const std::int8_t* b = t.b + layout.at(n, k0, t.k_padded);
-      in_row_blocks<row_block>(t.rows, [&](auto M, int m) {
+      in_blocks<row_block>(t.rows, [&](auto M, int m) {
         multiply<M>(a + m * k, b, k, t.b_sum + n, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
       });
     }

@@ -96,7 +96,7 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
                  a + m * k);
     for (int n = 0; n < round_up(t.cols, 16); n += columns) {
       const std::int8_t* b = t.b + layout.at(n, k0, t.k_padded);
-      in_row_blocks<row_block>(t.rows, [&](auto M, int m) {
+      in_blocks<row_block>(t.rows, [&](auto M, int m) {
         multiply<M>(a + m * k, b, k, t.b_sum + n, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
       });
     }

@@ -27,7 +27,7 @@ VITRAIL_INLINE void gemm_f32_block(const float* a, std::size_t lda, const float*
 template <class A, int M>
 void gemm_f32(const float* a, std::size_t lda, int rows, const float* b, int k, int panels, float* c, std::size_t ldc) {
   for (int p = 0; p < panels; ++p, b += static_cast<std::size_t>(k) * PackedF32::panel, c += PackedF32::panel)
-    in_row_blocks<M>(
+    in_blocks<M>(
         rows, [&](auto R, int m)
                   __attribute__((always_inline)) { gemm_f32_block<A, R>(a + m * lda, lda, b, k, c + m * ldc, ldc); });
 }

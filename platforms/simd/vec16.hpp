@@ -258,62 +258,95 @@ VITRAIL_INLINE auto fold_registers(const R& x, F f) {
     return x.batch;
 }
 
+/// Lane i of the result is lane i + distance of x; the upper lanes are of no interest.
+#ifdef __SSE4_2__
+template <int distance>
+VITRAIL_INLINE __m128 lanes_from(__m128 x) {
+  return _mm_shuffle_ps(x, x, distance == 2 ? 0b11'10 : 0b01);
+}
+template <int distance>
+VITRAIL_INLINE __m128i lanes_from(__m128i x) {
+  return _mm_shuffle_epi32(x, distance == 2 ? 0b11'10 : 0b01);
+}
+#endif
+#ifdef __AVX2__
+template <int distance>
+VITRAIL_INLINE __m256 lanes_from(__m256 x) {
+  if constexpr (distance == 4) return _mm256_permute2f128_ps(x, x, 1);
+  return _mm256_permute_ps(x, distance == 2 ? 0b11'10 : 0b01);
+}
+template <int distance>
+VITRAIL_INLINE __m256i lanes_from(__m256i x) {
+  return _mm256_castps_si256(lanes_from<distance>(_mm256_castsi256_ps(x)));
+}
+#endif
+#ifdef __AVX512F__
+template <int distance>
+VITRAIL_INLINE __m512 lanes_from(__m512 x) {
+  if constexpr (distance >= 4) return _mm512_shuffle_f32x4(x, x, distance == 8 ? 0b11'10 : 0b01);
+  return _mm512_permute_ps(x, distance == 2 ? 0b11'10 : 0b01);
+}
+template <int distance>
+VITRAIL_INLINE __m512i lanes_from(__m512i x) {
+  return _mm512_castps_si512(lanes_from<distance>(_mm512_castsi512_ps(x)));
+}
+#endif
+#ifdef __aarch64__
+template <int distance>
+VITRAIL_INLINE float32x4_t lanes_from(float32x4_t x) {
+  return vextq_f32(x, x, distance);
+}
+template <int distance>
+VITRAIL_INLINE int32x4_t lanes_from(int32x4_t x) {
+  return vextq_s32(x, x, distance);
+}
+#endif
+
 /// Lanes folded by halves, i += i + 8, i + 4, i + 2, i + 1: the contract's order for a sum.
-template <class T, class R, class F>
-VITRAIL_INLINE T fold(const R& x, F f) {
+template <int count, class B, class F>
+VITRAIL_INLINE auto fold_lanes(B x, F f) {
+  if constexpr (count > 1)
+    return fold_lanes<count / 2>(f(x, B(lanes_from<count / 2>(x.data))), f);
+  else
+    return static_cast<typename B::value_type>(x.data[0]);
+}
+
+template <class R, class F>
+VITRAIL_INLINE auto fold(const R& x, F f) {
   const auto batch = fold_registers(x, f);
-  constexpr int count = static_cast<int>(decltype(batch)::size);
-  T lanes[count];
-  batch.store_unaligned(lanes);
-  for (int half = count / 2; half >= 1; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = f(lanes[i], lanes[i + half]);
-  return lanes[0];
+  return fold_lanes<static_cast<int>(decltype(batch)::size)>(batch, f);
 }
 
 template <class A>
 VITRAIL_INLINE float fold_sum(F16<A> x) {
-  return fold<float>(
+  return fold(
       x.r, [](auto a, auto b) __attribute__((always_inline)) { return a + b; });
 }
 
 template <class A>
 VITRAIL_INLINE std::int32_t fold_sum(I16<A> x) {
-  return fold<std::int32_t>(
+  return fold(
       x.r, [](auto a, auto b) __attribute__((always_inline)) { return a + b; });
 }
 
 // The order does not matter to the largest and the smallest.
-struct Largest {
-  VITRAIL_INLINE float operator()(float a, float b) const { return b > a ? b : a; }
-  template <class B>
-  VITRAIL_INLINE B operator()(B a, B b) const {
-    return xsimd::max(a, b);
-  }
-};
-
-struct Smallest {
-  VITRAIL_INLINE float operator()(float a, float b) const { return b < a ? b : a; }
-  template <class B>
-  VITRAIL_INLINE B operator()(B a, B b) const {
-    return xsimd::min(a, b);
-  }
-};
-
 template <class A>
 VITRAIL_INLINE float fold_max(F16<A> x) {
+  const auto largest = [](auto a, auto b) __attribute__((always_inline)) { return xsimd::max(a, b); };
 #ifdef __aarch64__
-  return vmaxvq_f32(fold_registers(x.r, Largest()));
+  return vmaxvq_f32(fold_registers(x.r, largest));
 #else
-  return fold<float>(x.r, Largest());
+  return fold(x.r, largest);
 #endif
 }
 
 template <class A>
 VITRAIL_INLINE float fold_min(F16<A> x) {
+  const auto smallest = [](auto a, auto b) __attribute__((always_inline)) { return xsimd::min(a, b); };
 #ifdef __aarch64__
-  return vminvq_f32(fold_registers(x.r, Smallest()));
+  return vminvq_f32(fold_registers(x.r, smallest));
 #else
-  return fold<float>(x.r, Smallest());
+  return fold(x.r, smallest);
 #endif
 }
 
@@ -349,14 +382,26 @@ VITRAIL_INLINE void store_u8(I16<A> x, std::int32_t offset, std::uint8_t* dst) {
     return;
   }
 #endif
-  std::int32_t lanes[16];
-  (x + I16<A>::all(offset)).store(lanes);
-  for (int i = 0; i < 16; ++i) dst[i] = static_cast<std::uint8_t>(lanes[i] < 0 ? 0 : lanes[i] > 255 ? 255 : lanes[i]);
+#ifdef __SSE4_2__
+  if constexpr (I16<A>::Batch::size == 4) {
+    const __m128i add = _mm_set1_epi16(static_cast<short>(offset));
+    const auto words = [&](const auto& two) __attribute__((always_inline)) {
+      return _mm_add_epi16(_mm_packs_epi32(two.low.batch, two.high.batch), add);
+    };
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm_packus_epi16(words(x.r.low), words(x.r.high)));
+  }
+#endif
 }
 
 /// Stores sixteen values of −128 … 127.
 template <class A>
 VITRAIL_INLINE void store_s8(I16<A> x, std::int8_t* dst) {
+#ifdef __AVX512F__
+  if constexpr (std::is_base_of_v<xsimd::avx512f, A>) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_cvtepi32_epi8(x.r.batch));
+    return;
+  }
+#endif
 #ifdef __aarch64__
   if constexpr (I16<A>::Batch::size == 4) {
     const auto words = [](const auto& two) __attribute__((always_inline)) {
@@ -367,9 +412,12 @@ VITRAIL_INLINE void store_s8(I16<A> x, std::int8_t* dst) {
     return;
   }
 #endif
+#ifdef __SSE4_2__
   std::uint8_t bytes[16];
   store_u8(x, 128, bytes);
-  for (int i = 0; i < 16; ++i) dst[i] = static_cast<std::int8_t>(bytes[i] ^ 0x80);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst),
+                   _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)), _mm_set1_epi8(-128)));
+#endif
 }
 
 }  // namespace vitrail::simd

@@ -1,5 +1,5 @@
-// int8 GEMM tile for AVX512-VNNI: vpdpbusd on 512 bits, sixteen columns × four k per register, a whole panel of 64
-// columns at once.
+// int8 GEMM tile for AVX512-VNNI: vpdpbusd on 512 bits, sixteen columns × four k per register, a panel of 64 columns
+// at once.
 #ifndef __AVX512VNNI__
 #error "compile with -mavx512vnni"
 #endif
@@ -12,33 +12,33 @@
 namespace vitrail::x86 {
 namespace {
 
-constexpr int row_block =
-    6;  // 6 rows × 4 registers = 24 of the 32 registers hold sums, enough to hide vpdpbusd's latency
+// 6 rows × 4 registers = 24 of the 32 registers hold sums, enough to hide vpdpbusd's latency.
+constexpr int row_block = 6, registers = 4;
 
-/// M rows × 64 columns over all of k.
-template <int M>
+/// M rows × 16 · N columns over all of k.
+template <int M, int N>
 void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
               std::size_t ldacc) {
-  __m512i sum[M][4];
-  unroll<4 * M>([&](auto i) __attribute__((always_inline)) { sum[i / 4][i % 4] = _mm512_setzero_si512(); });
+  __m512i sum[M][N];
+  unroll<M * N>([&](auto i) __attribute__((always_inline)) { sum[i / N][i % N] = _mm512_setzero_si512(); });
   for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4) {
-    __m512i column[4];
-    unroll<4>([&](auto j) __attribute__((always_inline)) { column[j] = _mm512_load_si512(b + 64 * j); });
+    __m512i column[N];
+    unroll<N>([&](auto j) __attribute__((always_inline)) { column[j] = _mm512_load_si512(b + 64 * j); });
     unroll<M>([&](auto m) __attribute__((always_inline)) {
       const __m512i four = _mm512_set1_epi32(load_as<int>(a + m * lda_bytes + i));
-      unroll<4>([&](auto j) __attribute__((always_inline)) {
+      unroll<N>([&](auto j) __attribute__((always_inline)) {
         sum[m][j] = _mm512_dpbusd_epi32(sum[m][j], four, column[j]);
         VITRAIL_IN_REGISTER(sum[m][j]);
       });
     });
   }
-  unroll<4 * M>([&](auto i) __attribute__((always_inline)) {
-    _mm512_store_si512(acc + i / 4 * ldacc + i % 4 * 16, sum[i / 4][i % 4]);
+  unroll<M * N>([&](auto i) __attribute__((always_inline)) {
+    _mm512_store_si512(acc + i / N * ldacc + i % N * 16, sum[i / N][i % N]);
   });
 }
 
 std::uint64_t peak_u8s8(int rounds) {
-  constexpr int sums = 24;
+  constexpr int sums = row_block * registers;
   const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(5);
   __m512i sum[sums];
   unroll<sums>([&](auto i) __attribute__((always_inline)) { sum[i] = _mm512_setzero_si512(); });
@@ -52,12 +52,13 @@ std::uint64_t peak_u8s8(int rounds) {
 
 void gemm_u8s8(const GemmU8S8Tile& t) {
   constexpr LayoutS8 layout;
-  for (int n = 0; n < t.cols; n += PackedS8::panel) {
+  in_blocks<registers>(round_up(t.cols, 16) / 16, [&](auto N, int r) {
+    const int n = 16 * r;
     const std::int8_t* b = t.b + layout.at(n, 0, t.k_padded);
-    in_row_blocks<row_block>(t.rows, [&](auto M, int m) {
-      multiply<M>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, t.acc + m * t.ldacc + n, t.ldacc);
+    in_blocks<row_block>(t.rows, [&](auto M, int m) {
+      multiply<M, N>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, t.acc + m * t.ldacc + n, t.ldacc);
     });
-  }
+  });
 }
 
 }  // namespace

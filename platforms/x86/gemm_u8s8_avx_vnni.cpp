@@ -55,7 +55,7 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
   constexpr LayoutS8 layout;
   for (int n = 0; n < t.cols; n += strip) {
     const std::int8_t* b = t.b + layout.at(n, 0, t.k_padded);
-    in_row_blocks<row_block>(t.rows, [&](auto M, int m) {
+    in_blocks<row_block>(t.rows, [&](auto M, int m) {
       multiply<M>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, t.acc + m * t.ldacc + n, t.ldacc);
     });
   }

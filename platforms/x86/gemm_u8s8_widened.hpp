@@ -69,7 +69,7 @@ struct Widened {
       widen_rows(t.a + k0, t.lda_bytes, t.rows, k, a);
       for (int n = 0; n < round_up(t.cols, 16); n += columns) {
         widen_strip(t.b + layout.at(n, k0, t.k_padded), k, b);
-        in_row_blocks<S::row_block>(t.rows, [&](auto M, int m) {
+        in_blocks<S::row_block>(t.rows, [&](auto M, int m) {
           multiply<M>(a + m * k_block, b, k, k0 == 0, t.acc + m * t.ldacc + n, t.ldacc);
         });
       }
