@@ -162,6 +162,7 @@ Linear Packer::linear(const LinearSource& source, const float* scale) {
     to_f32(source.weights[part], static_cast<std::int64_t>(row) * in, in, dst);
     for (int k = 0; scale && k < in; ++k) dst[k] *= factor;
   });
+  for (const auto& part : source.weights) part.drop_pages();
   advance(bytes);
   return result;
 }

@@ -177,6 +177,33 @@ TEST_CASE("patches") {
     CHECK(std::equal(back->row(0), back->row(0) + back->size_bytes(), original->row(0)));
   }
 
+  // Token 4 is the patch at (8, 16): each of its pixels is a square to the right of the grid.
+  CHECK(bench.run("patches -i a.ppm -P 8x16 --token 4 -o token.png").exit_code == 0);
+  const auto drawn = load_image(bench.path("token.png")), grid_alone = load_image(bench.path("grid.png"));
+  REQUIRE(drawn);
+  REQUIRE(grid_alone);
+  for (int y = 8; y < 16; ++y)
+    for (int x = 16; x < 32; ++x) {
+      CAPTURE(x);
+      CAPTURE(y);
+      const std::uint8_t* wanted = original->row(y) + 3 * x;
+      int squares = 0;
+      for (int i = 0; i + 5 <= drawn->height(); ++i)
+        for (int j = grid_alone->width() + 24; j + 5 <= drawn->width(); ++j) {
+          bool same = true;
+          for (int k = 0; same && k < 25; ++k)
+            same = std::equal(wanted, wanted + 3, drawn->row(i + k / 5) + 3 * (j + k % 5));
+          squares += same;
+        }
+      CHECK(squares >= 1);
+    }
+  const Ran beyond = bench.run("patches -i a.ppm -P 8x16 --token 12 -o beyond.png");
+  CHECK(beyond.exit_code == 1);
+  CHECK(has(beyond.err, "--token 12, expected 0 … 11"));
+  CHECK_FALSE(fs::exists(bench.path("beyond.png")));
+  CHECK(bench.run("patches -i a.ppm -P 8x16 --token -1 -o beyond.png").exit_code == 2);
+  CHECK(bench.run("patches -i a.ppm -P 8x16 --token 1").exit_code == 2);
+
   const Ran refused = bench.run("patches -i a.ppm -P 7");
   CHECK(refused.exit_code == 1);
   CHECK(has(refused.err, "--pad or --crop"));

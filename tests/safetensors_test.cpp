@@ -102,6 +102,19 @@ TEST_CASE("files that are not there, not files, or empty") {
 #endif
 }
 
+TEST_CASE("pages that were dropped are read again") {
+  TempDir dir;
+  std::string text(100'000, ' ');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7919 >> 4);
+  write_file(dir / "a", text);
+  const auto file = MappedFile::open(dir / "a").value();
+  for (const auto& [first, count] : std::vector<std::pair<std::size_t, std::size_t>>{
+           {0, text.size()}, {1, 5}, {4095, 2}, {4096, 4096}, {5000, 90'000}, {text.size(), 0}}) {
+    file->drop_pages(file->bytes().data() + first, count);
+    CHECK(file->text() == text);
+  }
+}
+
 TEST_CASE("truncated files and impossible header lengths") {
   std::string whole = safetensors_file({f32_tensor("a", {4}, [](auto) { return 1; })});
   check_refused(whole.substr(0, 5), {"cut off", "found 5 bytes", "expected at least 8"});

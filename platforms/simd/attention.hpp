@@ -1,6 +1,7 @@
 // Int8 attention on sixteen lanes: keys and values as s8 weights, scores as u8 (contracts: runtime/kernels.hpp).
 #pragma once
 
+#include "platforms/simd/fold.hpp"
 #include "platforms/simd/math.hpp"
 
 namespace vitrail::simd {

@@ -1,6 +1,7 @@
 // Row kernels on sixteen lanes: LayerNorm, row quantisation, softmax (contracts: runtime/kernels.hpp).
 #pragma once
 
+#include "platforms/simd/fold.hpp"
 #include "platforms/simd/math.hpp"
 
 namespace vitrail::simd {

@@ -60,6 +60,13 @@ MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
+void MappedFile::drop_pages(const std::byte* first, std::size_t count) const noexcept {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = static_cast<std::size_t>(first - bytes_.data());
+  const std::size_t from = (begin + page - 1) / page * page, to = (begin + count) / page * page;
+  if (from < to) ::madvise(const_cast<std::byte*>(bytes_.data()) + from, to - from, MADV_DONTNEED);
+}
+
 #else
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
@@ -84,6 +91,8 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem
 }
 
 MappedFile::~MappedFile() = default;
+
+void MappedFile::drop_pages(const std::byte*, std::size_t) const noexcept {}
 
 #endif
 

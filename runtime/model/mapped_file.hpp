@@ -24,6 +24,10 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  /// Part of bytes() is not needed soon: its whole pages leave the process's memory. Reading them again reads the file
+  /// again. Thread-safe.
+  void drop_pages(const std::byte* first, std::size_t count) const noexcept;
+
   std::string_view text() const noexcept { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
 
  private:

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "runtime/kernels.hpp"
+#include "runtime/model/mapped_file.hpp"
 #include "vitrail/error.hpp"
 #include "vitrail/model.hpp"
 #include "vitrail/preprocess.hpp"
@@ -81,7 +82,8 @@ struct TensorView {
   std::string name;  ///< as the file has it, for messages
   Type type = Type::f32;
   std::vector<std::int64_t> shape;
-  const std::byte* data = nullptr;  ///< little-endian, any alignment
+  const std::byte* data = nullptr;      ///< little-endian, any alignment
+  const MappedFile* mapping = nullptr;  ///< the file data is in, if any
 
   std::int64_t elements() const {
     std::int64_t n = 1;
@@ -89,6 +91,11 @@ struct TensorView {
     return n;
   }
   std::size_t size_bytes() const { return static_cast<std::size_t>(elements()) * (type == Type::f32 ? 4 : 2); }
+
+  /// What was read is not read again: its pages need not stay in memory.
+  void drop_pages() const {
+    if (mapping && data) mapping->drop_pages(data, size_bytes());
+  }
 
   /// Rows [first, first + count) of a tensor whose first axis they are; what is not there stays so.
   TensorView rows(std::int64_t first, std::int64_t count) const {

@@ -184,6 +184,7 @@ Result<Safetensors> Safetensors::open(const std::filesystem::path& path) {
   Safetensors out;
   out.file_ = path.string();
   out.tensors_ = *std::move(tensors);
+  for (StoredTensor& tensor : out.tensors_) tensor.mapping = file->get();
   std::sort(out.tensors_.begin(), out.tensors_.end(), by_name);
   out.files_ = *file;
   return out;

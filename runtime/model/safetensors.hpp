@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/model/mapped_file.hpp"
 #include "vitrail/error.hpp"
 
 namespace vitrail {
@@ -19,7 +20,8 @@ struct StoredTensor {
   std::string dtype;  ///< as the file says it: "F32", "BF16", "I64" …
   std::vector<std::int64_t> shape;
   const std::byte* data = nullptr;
-  std::string file;  ///< for messages
+  std::string file;                     ///< for messages
+  const MappedFile* mapping = nullptr;  ///< where data is
 };
 
 /// The tensors of one file or of a sharded set, sorted by name. Names are unique.

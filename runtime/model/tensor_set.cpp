@@ -83,6 +83,7 @@ TensorView TensorSet::take(const std::string& name, std::vector<std::int64_t> sh
   }
   view.shape = std::move(shape);
   view.data = tensor->data;
+  view.mapping = tensor->mapping;
   return view;
 }
 

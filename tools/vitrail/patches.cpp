@@ -18,6 +18,7 @@ struct Options {
   PictureOptions pictures;
   std::string patch = "16", stride, size;  // "16" or "16x24", height first
   bool pad = false, crop = false, json = false;
+  int token = -1;  // −1: none is enlarged
   std::string out_file, extract_file, assemble_file;
 };
 
@@ -45,8 +46,49 @@ Result<PatchGrid> make_grid(const Options& options, Size picture, int channels) 
   return Error{made.error().code, message};
 }
 
-/// The picture with the patches' edges over it, as lead holds the panes of a window, and each patch's token number.
-Image draw_grid(const ImageView& picture, const PatchGrid& grid) {
+/// Beside the grid, whose zoom is given: one patch of it, every pixel as a square.
+Image draw_patch(const ImageView& picture, const PatchGrid& grid, int token, const Image& drawn, int zoom) {
+  constexpr int kMargin = 24, kTextScale = 2;
+  constexpr Color kMark{255, 176, 32};
+  const PixelRect rect = grid.rect(token);
+  const int cell = std::clamp(drawn.height() / 2 / std::max(rect.width, rect.height), 6, 40);
+  const std::string title =
+      "token " + std::to_string(token) + "  y " + std::to_string(rect.y) + "  x " + std::to_string(rect.x);
+  const int title_height = (kLetterAscent + 6) * kTextScale;
+  const int panel_width = std::max(rect.width * cell + 1, text_width(static_cast<int>(title.size()), kTextScale));
+  const int panel_height = title_height + rect.height * cell + 1;
+
+  Image canvas(drawn.width() + panel_width + 3 * kMargin, std::max(drawn.height(), panel_height) + 2 * kMargin,
+               PixelFormat::rgb8);
+  fill(canvas, {0, 0, canvas.width(), canvas.height()}, kPaper);
+  paste(canvas, drawn, kMargin, kMargin);
+  const int line = std::max(2, zoom / 2);
+  const PixelRect pane{kMargin + rect.x * zoom, kMargin + rect.y * zoom, rect.width * zoom, rect.height * zoom};
+  fill(canvas, {pane.x - line, pane.y - line, pane.width + 2 * line, line}, kMark);
+  fill(canvas, {pane.x - line, pane.y + pane.height, pane.width + 2 * line, line}, kMark);
+  fill(canvas, {pane.x - line, pane.y, line, pane.height}, kMark);
+  fill(canvas, {pane.x + pane.width, pane.y, line, pane.height}, kMark);
+
+  const int left = 2 * kMargin + drawn.width(), top = kMargin + title_height;
+  draw_text(canvas, left, kMargin, title, kInk, kTextScale);
+  fill(canvas, {left, top, rect.width * cell + 1, rect.height * cell + 1}, kInk);  // seen between the pixels
+  const Image pixels = to_rgb(picture);
+  for (int y = 0; y < rect.height; ++y)
+    for (int x = 0; x < rect.width; ++x) {
+      // --pad: what lies outside the picture is zero.
+      Color color;
+      if (rect.y + y < picture.height && rect.x + x < picture.width) {
+        const std::uint8_t* rgb = pixels.row(rect.y + y) + 3 * (rect.x + x);
+        color = {rgb[0], rgb[1], rgb[2]};
+      }
+      fill(canvas, {left + x * cell + 1, top + y * cell + 1, cell - 1, cell - 1}, color);
+    }
+  return canvas;
+}
+
+/// The picture with the patches' edges over it, as lead holds the panes of a window, and each patch's token number; on
+/// request one patch enlarged beside it.
+Image draw_grid(const ImageView& picture, const PatchGrid& grid, int enlarged) {
   const PatchGridOptions& g = grid.options();
   const PixelRect last = grid.rect(grid.count() - 1);
   const int width = std::max(picture.width, last.x + last.width),
@@ -66,7 +108,7 @@ Image draw_grid(const ImageView& picture, const PatchGrid& grid) {
   fill(canvas, {0, 0, canvas.width(), canvas.height()}, {58, 60, 68});  // padding
   paste(canvas, to_rgb(picture), 0, 0, zoom);
 
-  constexpr Color kLead{20, 22, 28}, kInk{255, 255, 255};
+  constexpr Color kLead{20, 22, 28}, kLetters{255, 255, 255};
   const int line = std::min(pane_width, pane_height) * zoom >= 24 ? 2 : 1;
   for (int token = 0; token < grid.count(); ++token) {
     const PixelRect pane = grid.rect(token);
@@ -81,17 +123,16 @@ Image draw_grid(const ImageView& picture, const PatchGrid& grid) {
   fill(canvas, {covered_x, 0, canvas.width() - covered_x, canvas.height()}, kLead, 0.7);
   fill(canvas, {0, covered_y, covered_x, canvas.height() - covered_y}, kLead, 0.7);
 
-  if (fits < 1) return canvas;
-  for (int token = 0; token < grid.count(); ++token) {
+  for (int token = 0; fits >= 1 && token < grid.count(); ++token) {
     const PixelRect pane = grid.rect(token);
     const int x = pane.x * zoom + line, y = pane.y * zoom + line;
     const std::string number = std::to_string(token);
     const int letters = static_cast<int>(number.size());
     fill(canvas, {x, y, text_width(letters, text_scale) + 4 * text_scale, (kLetterAscent + 4) * text_scale}, kLead,
          0.55);
-    draw_text(canvas, x + 2 * text_scale, y + 2 * text_scale, number, kInk, text_scale);
+    draw_text(canvas, x + 2 * text_scale, y + 2 * text_scale, number, kLetters, text_scale);
   }
-  return canvas;
+  return enlarged < 0 ? std::move(canvas) : draw_patch(picture, grid, enlarged, canvas, zoom);
 }
 
 Status tell(const Options& options, const std::string& path, const PatchGrid& grid) {
@@ -159,6 +200,9 @@ Status run(const Options& options) {
 
   const auto grid = make_grid(options, size, bytes_per_pixel(image->format()));
   if (!grid) return Error{grid.error().code, path + ": " + grid.error().message};
+  if (options.token >= grid->count())
+    return Error{ErrorCode::invalid_argument, path + ": --token " + std::to_string(options.token) + ", expected 0 … " +
+                                                  std::to_string(grid->count() - 1)};
   if (!options.extract_file.empty()) {
     std::vector<std::uint8_t> patches(grid->size());
     patchify(*grid, image->row(0), static_cast<std::ptrdiff_t>(image->row_bytes()), patches.data());
@@ -166,7 +210,7 @@ Status run(const Options& options) {
     if (const Status good = save_npy(options.extract_file, shape, patches); !good) return good;
   }
   if (!options.out_file.empty()) {
-    if (const Status good = save_png(draw_grid(*image, *grid), options.out_file); !good) return good;
+    if (const Status good = save_png(draw_grid(*image, *grid, options.token), options.out_file); !good) return good;
   }
   return tell(options, path, *grid);
 }
@@ -179,6 +223,7 @@ void check_usage(const Options& options) {
   if (assembles && options.size.empty() && options.pictures.inputs.empty())
     refuse("--assemble needs the picture's size: --size HxW, or -i with a picture of that size");
   if (assembles && !options.extract_file.empty()) refuse("--assemble and --extract exclude each other");
+  if (options.token >= 0 && (assembles || options.out_file.empty())) refuse("--token needs -o, and no --assemble");
   if (!assembles && options.pictures.inputs.empty()) refuse("-i IMAGE is required");
   if (options.pictures.inputs.size() > 1) refuse("-i takes one picture here");
 }
@@ -207,6 +252,9 @@ void add_patches(CLI::App& app, int& exit_code) {
   command
       ->add_option("-o", options->out_file, "Picture to write: the grid with token numbers, or what --assemble makes")
       ->type_name("F.png");
+  command->add_option("--token", options->token, "Enlarge this patch to its pixels, beside the grid")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
   command->add_option("--extract", options->extract_file, "Write the patches, u8 [N, P*P*C]")->type_name("F.npy");
   command->add_option("--assemble", options->assemble_file, "Read such an array and make the picture")
       ->type_name("F.npy");
