@@ -92,7 +92,7 @@ if(VITRAIL_BENCH)
 endif()
 
 # Never downloaded: it takes a quarter of an hour to build, and everything runs without it.
-if(VITRAIL_ONEDNN AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+if(VITRAIL_ONEDNN)
   find_package(oneDNN 2.6 QUIET)
   if(oneDNN_FOUND)
     message(STATUS "oneDNN ${oneDNN_VERSION}: ${oneDNN_LIBRARY}")
