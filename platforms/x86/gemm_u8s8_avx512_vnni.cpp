@@ -15,6 +15,11 @@ namespace {
 // 6 rows × 4 registers = 24 of the 32 registers hold sums, enough to hide vpdpbusd's latency.
 constexpr int row_block = 6, registers = 4;
 
+/// vpdpbusd in place: GCC would move sums from register to register between intrinsics.
+void multiply_add(__m512i& sum, __m512i a, __m512i b) {
+  __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+}
+
 /// M rows × 16 · N columns over all of k.
 template <int M, int N>
 void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
@@ -26,10 +31,7 @@ void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b
     unroll<N>([&](auto j) __attribute__((always_inline)) { column[j] = _mm512_load_si512(b + 64 * j); });
     unroll<M>([&](auto m) __attribute__((always_inline)) {
       const __m512i four = _mm512_set1_epi32(load_as<int>(a + m * lda_bytes + i));
-      unroll<N>([&](auto j) __attribute__((always_inline)) {
-        sum[m][j] = _mm512_dpbusd_epi32(sum[m][j], four, column[j]);
-        VITRAIL_IN_REGISTER(sum[m][j]);
-      });
+      unroll<N>([&](auto j) __attribute__((always_inline)) { multiply_add(sum[m][j], four, column[j]); });
     });
   }
   unroll<M * N>([&](auto i) __attribute__((always_inline)) {
@@ -43,10 +45,7 @@ std::uint64_t peak_u8s8(int rounds) {
   __m512i sum[sums];
   unroll<sums>([&](auto i) __attribute__((always_inline)) { sum[i] = _mm512_setzero_si512(); });
   for (int r = 0; r < rounds; ++r)
-    unroll<sums>([&](auto i) __attribute__((always_inline)) {
-      sum[i] = _mm512_dpbusd_epi32(sum[i], a, b);
-      VITRAIL_IN_REGISTER(sum[i]);
-    });
+    unroll<sums>([&](auto i) __attribute__((always_inline)) { multiply_add(sum[i], a, b); });
   return static_cast<std::uint64_t>(rounds) * sums * 64;
 }
 

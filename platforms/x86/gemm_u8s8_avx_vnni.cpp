@@ -15,6 +15,11 @@ namespace {
 constexpr int strip = 16;     // columns: two registers of eight
 constexpr int row_block = 6;  // 6 rows × 2 registers = 12 of the 16 registers hold sums
 
+/// vpdpbusd in place: GCC would move sums from register to register between intrinsics.
+void multiply_add(__m256i& sum, __m256i a, __m256i b) {
+  __asm__ volatile("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+}
+
 /// M rows × 16 columns over all of k.
 template <int M>
 void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
@@ -26,10 +31,8 @@ void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b
     const __m256i b1 = _mm256_load_si256(reinterpret_cast<const __m256i*>(b + 32));
     unroll<M>([&](auto m) __attribute__((always_inline)) {
       const __m256i four = _mm256_set1_epi32(load_as<int>(a + m * lda_bytes + i));
-      sum[m][0] = _mm256_dpbusd_avx_epi32(sum[m][0], four, b0);
-      sum[m][1] = _mm256_dpbusd_avx_epi32(sum[m][1], four, b1);
-      VITRAIL_IN_REGISTER(sum[m][0]);
-      VITRAIL_IN_REGISTER(sum[m][1]);
+      multiply_add(sum[m][0], four, b0);
+      multiply_add(sum[m][1], four, b1);
     });
   }
   unroll<M>([&](auto m) __attribute__((always_inline)) {
@@ -44,10 +47,7 @@ std::uint64_t peak_u8s8(int rounds) {
   __m256i sum[sums];
   unroll<sums>([&](auto i) __attribute__((always_inline)) { sum[i] = _mm256_setzero_si256(); });
   for (int r = 0; r < rounds; ++r)
-    unroll<sums>([&](auto i) __attribute__((always_inline)) {
-      sum[i] = _mm256_dpbusd_avx_epi32(sum[i], a, b);
-      VITRAIL_IN_REGISTER(sum[i]);
-    });
+    unroll<sums>([&](auto i) __attribute__((always_inline)) { multiply_add(sum[i], a, b); });
   return static_cast<std::uint64_t>(rounds) * sums * 32;
 }
 
