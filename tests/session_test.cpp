@@ -314,6 +314,24 @@ TEST_CASE("a session reads weights in the layout they were packed in") {
     }
 }
 
+TEST_CASE("describe() names the classes of an emulated CPU, and any other is refused") {
+  const char* expected = std::getenv("VITRAIL_TEST_CLASSES");  // CMakeLists.txt says what the CPU it emulates has
+  if (expected == nullptr) return;
+  const Model model = network(small, DType::int8);
+  const std::string classes = std::string(expected) + "\n";
+  CHECK(model.session().value().describe().find("cpu classes: " + classes) != std::string::npos);
+  for (const std::string name : {"sse4_2", "avx2", "avx_vnni", "avx512", "avx512_vnni", "neon", "dotprod", "i8mm"}) {
+    CAPTURE(name);
+    if (classes.find(" " + name + ",") != std::string::npos || classes.find(" " + name + "\n") != std::string::npos)
+      continue;
+    const Environment cpu("VITRAIL_CPU", name);
+    const auto session = model.session();
+    REQUIRE(!session);
+    CHECK(session.error().message ==
+          "VITRAIL_CPU: found '" + name + "', which this CPU or this build lacks; expected one of: " + expected);
+  }
+}
+
 TEST_CASE("describe() says which kernels run and why better ones do not") {
   const Environment cpu("VITRAIL_CPU", "reference");
   const Model model = network(small, DType::int8);
