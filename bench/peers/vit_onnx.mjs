@@ -93,7 +93,6 @@ export function writeVit(path, { dim, heads, depth }, form) {
   state = 1;
   const g = new Graph();
   const tokens = 197, headDim = dim / heads, mlp = 4 * dim;
-  const zero = form === "f32" ? null : g.constant([], Int8Array.of(0));
 
   const norm = (x) => {
     const gamma = g.constant([dim], floats(dim, 1)), beta = g.constant([dim], floats(dim, 0.1));
@@ -124,7 +123,7 @@ export function writeVit(path, { dim, heads, depth }, form) {
         y = g.op("MatMul", [fixed(x), g.op("DequantizeLinear", [weights, scales, zeros], { axis: 1 })]);
       } else {
         const [q, s, z] = g.op("DynamicQuantizeLinear", [x], {}, 3);
-        const sum = g.op("Cast", [g.op("MatMulInteger", [q, weights, z, zero])], { to: 1 });
+        const sum = g.op("Cast", [g.op("MatMulInteger", [q, weights, z, g.constant([], Int8Array.of(0))])], { to: 1 });
         y = g.op("Mul", [sum, g.op("Mul", [s, scales])]);
       }
     }
