@@ -60,7 +60,7 @@ struct Session::Impl {
     };
     if (options.profile) {
       const int layers = c.num_layers + (c.decoder ? c.decoder->num_layers : 0);
-      engine.keep_profile(static_cast<std::size_t>(max_batch + 8) * static_cast<std::size_t>(layers + 3));
+      engine.keep_profile(static_cast<std::size_t>(3 * max_batch + 9) * static_cast<std::size_t>(layers + 3));
     }
     arena_bytes = place(nullptr);
     arena = allocate_aligned(arena_bytes);
@@ -80,10 +80,12 @@ struct Session::Impl {
     const Block& block = weights.blocks[0];
     engine.prepare(weights.patch, c.num_patches());
     const int last_rows = request.last_rows(weights, c.num_tokens());
+    if (last_rows > 0) engine.prepare(block.queries(), last_rows);
     for (int b = 1; b <= max_batch; ++b) {
       for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) engine.prepare(*l, b * c.num_tokens());
       for (const auto* l : {&block.proj, &block.fc1, &block.fc2})
         if (last_rows > 0) engine.prepare(*l, b * last_rows);
+      if (last_rows > 0) engine.prepare(block.keys_values(), b * c.num_tokens());
       for (const auto* l : {&weights.pooler, &weights.projection, &weights.head, &weights.head_dist})
         if (*l) engine.prepare(**l, b);
       if (const auto& pool = weights.attention_pool) {
@@ -215,7 +217,7 @@ Output Session::Impl::output(const Request& r, std::size_t batch) const {
   if (weights.projection)
     out.image_embeds =
         give(Outputs::image_embeds, state.image_embeds, batch * static_cast<std::size_t>(c.projection_dim));
-  out.tokens = give(Outputs::tokens, state.tokens, batch * T * D);
+  out.tokens = give(Outputs::tokens, state.x, batch * T * D);
   out.registers = give(Outputs::registers, state.registers, batch * registers * D);
   out.pooled = give(Outputs::pooled, state.pooled, batch * D);
   out.patch_embed = give(Outputs::patch_embed, state.patch_embed, batch * N * D);
