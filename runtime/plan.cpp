@@ -74,7 +74,7 @@ void set_size(PreprocessConfig& p, const VitConfig& own, int height, int width) 
   if (p.resize == PreprocessConfig::Resize::shortest_edge) {
     const double ratio = static_cast<double>(p.resize_height) / std::max(own.image_height, own.image_width);
     p.resize_height = p.resize_width = static_cast<int>(std::floor(ratio * std::max(height, width) + 1e-9));
-  } else if (p.resize == PreprocessConfig::Resize::exact) {
+  } else if (p.resize != PreprocessConfig::Resize::none) {
     const double y = static_cast<double>(p.resize_height) / own.image_height;
     const double x = static_cast<double>(p.resize_width) / own.image_width;
     p.resize_height = static_cast<int>(std::floor(y * height + 1e-9));

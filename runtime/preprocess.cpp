@@ -22,7 +22,7 @@ struct Size {
 /// How one axis of the resized picture lies in the result.
 struct Placement {
   int src;  ///< first pixel of the resized picture that is wanted
-  int dst;  ///< where it goes; the pixels before and behind are zeros
+  int dst;  ///< where it goes; the pixels before and behind have the colour `fill`
   int length;
 };
 
@@ -51,7 +51,54 @@ Size limited_edge_size(Size picture, int edge, int longest) {
   return {static_cast<int>(factor * picture.width / picture.height), edge};
 }
 
-/// First pixel of the crop, in the resized picture; negative where the picture is smaller and zeros come first.
+/// timm's ResizeKeepRatio.get_params and transformers' get_image_size_for_max_height_width, in Python's doubles.
+Size proportional_size(Size picture, Size target, PreprocessConfig::Resize rule) {
+  if (rule == PreprocessConfig::Resize::contain_truncated) {
+    const double scale = std::min(static_cast<double>(target.height) / picture.height,
+                                  static_cast<double>(target.width) / picture.width);
+    return {static_cast<int>(picture.width * scale), static_cast<int>(picture.height * scale)};
+  }
+  const double y = static_cast<double>(picture.height) / target.height;
+  const double x = static_cast<double>(picture.width) / target.width;
+  const double ratio = rule == PreprocessConfig::Resize::contain ? std::max(y, x) : std::min(y, x);
+  return {static_cast<int>(std::nearbyint(picture.width / ratio)),  // round(): half to even
+          static_cast<int>(std::nearbyint(picture.height / ratio))};
+}
+
+/// The size of the whole picture after the resize.
+Result<Size> resized_size(const PreprocessConfig& config, Size picture) {
+  using Resize = PreprocessConfig::Resize;
+  const auto refuse = [&](const std::string& expected) {
+    return argument_error("image", std::to_string(picture.width) + " x " + std::to_string(picture.height) + " pixels",
+                          expected);
+  };
+  switch (config.resize) {
+    case Resize::none:
+      return picture;
+    case Resize::exact:
+      return Size{config.resize_width, config.resize_height};
+    case Resize::shortest_edge: {
+      const Size size = config.longest_edge > 0 ? limited_edge_size(picture, config.resize_height, config.longest_edge)
+                                                : shortest_edge_size(picture, config.resize_height);
+      if (std::min(size.width, size.height) < 1)
+        return refuse("a shorter side of at least one pixel after the longer one is " +
+                      std::to_string(config.longest_edge));
+      if (std::max(size.width, size.height) > max_image_side)
+        return refuse("a longer side of at most " + std::to_string(max_image_side) + " after the shorter one is " +
+                      std::to_string(config.resize_height));
+      return size;
+    }
+    default: {
+      const Size size = proportional_size(picture, {config.resize_width, config.resize_height}, config.resize);
+      if (std::min(size.width, size.height) < 1 || std::max(size.width, size.height) > max_image_side)
+        return refuse("sides from 1 to " + std::to_string(max_image_side) + " after the resize, not " +
+                      std::to_string(size.width) + " x " + std::to_string(size.height));
+      return size;
+    }
+  }
+}
+
+/// First pixel of the crop, in the resized picture; negative where the picture is smaller and fill comes first.
 int crop_start(int length, int crop, PreprocessConfig::CropOffset offset) {
   const int rest = length - crop;
   // transformers: (length - crop) // 2, which for a small picture puts ceil(-rest / 2) zeros first.
@@ -77,10 +124,12 @@ struct Aim {
 
 Status check_config(const PreprocessConfig& config, int channels) {
   if (channels != 1 && channels != 3) return argument_error("channels", std::to_string(channels), "1 or 3");
+  if (config.resize < PreprocessConfig::Resize::none || config.resize > PreprocessConfig::Resize::contain_truncated)
+    return argument_error("resize", std::to_string(static_cast<int>(config.resize)), "a PreprocessConfig::Resize");
   if (config.resize != PreprocessConfig::Resize::none) {
     if (Status status = check_range("resize_height", config.resize_height, 1, max_image_side); !status) return status;
   }
-  if (config.resize == PreprocessConfig::Resize::exact) {
+  if (config.resize != PreprocessConfig::Resize::none && config.resize != PreprocessConfig::Resize::shortest_edge) {
     if (Status status = check_range("resize_width", config.resize_width, 1, max_image_side); !status) return status;
   }
   if (Status status = check_range("longest_edge", config.longest_edge, 0, max_image_side); !status) return status;
@@ -104,7 +153,7 @@ struct Preprocessor::State {
   bool planned_by_rows = false;
   Size result;
   std::size_t first_byte = 0;        // of the resized pixels in `pixels`
-  std::vector<std::uint8_t> pixels;  // the result; around the resized pixels it stays zero from plan to plan
+  std::vector<std::uint8_t> pixels;  // the result; what is around the resized pixels stays as the plan filled it
 
   PixelFormat format() const noexcept { return channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8; }
   std::ptrdiff_t row_bytes() const noexcept { return static_cast<std::ptrdiff_t>(result.width) * channels; }
@@ -136,7 +185,8 @@ Status Preprocessor::State::plan(Size size, PixelFormat source_format, bool by_r
   options.by_rows = by_rows;
   Result<Resizer> made = Resizer::plan(options);
   if (!made) return made.error();
-  pixels.assign(static_cast<std::size_t>(row_bytes()) * static_cast<std::size_t>(result.height), 0);
+  pixels.resize(static_cast<std::size_t>(row_bytes()) * static_cast<std::size_t>(result.height));
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = config.fill[i % static_cast<std::size_t>(channels)];
   first_byte = static_cast<std::size_t>(aim.y.dst * row_bytes() + static_cast<std::ptrdiff_t>(aim.x.dst) * channels);
   resizer.emplace(*std::move(made));
   planned_size = size;
@@ -148,22 +198,9 @@ Status Preprocessor::State::plan(Size size, PixelFormat source_format, bool by_r
 /// Sets `result`, too.
 Result<Aim> Preprocessor::State::aim(Size size) {
   if (Status status = check_config(config, channels); !status) return status.error();
-  Size resized = size;
-  if (config.resize == PreprocessConfig::Resize::exact) resized = {config.resize_width, config.resize_height};
-  if (config.resize == PreprocessConfig::Resize::shortest_edge) {
-    resized = config.longest_edge > 0 ? limited_edge_size(size, config.resize_height, config.longest_edge)
-                                      : shortest_edge_size(size, config.resize_height);
-    if (std::min(resized.width, resized.height) < 1) {
-      return argument_error(
-          "image", std::to_string(size.width) + " x " + std::to_string(size.height) + " pixels",
-          "a shorter side of at least one pixel after the longer one is " + std::to_string(config.longest_edge));
-    }
-    if (std::max(resized.width, resized.height) > max_image_side) {
-      return argument_error("image", std::to_string(size.width) + " x " + std::to_string(size.height) + " pixels",
-                            "a longer side of at most " + std::to_string(max_image_side) +
-                                " after the shorter one is " + std::to_string(config.resize_height));
-    }
-  }
+  const Result<Size> wanted = resized_size(config, size);
+  if (!wanted) return wanted.error();
+  const Size resized = *wanted;
   result = config.center_crop ? Size{config.crop_width, config.crop_height} : resized;
   return Aim{resized, place(resized.width, result.width, config.crop_offset),
              place(resized.height, result.height, config.crop_offset)};

@@ -43,11 +43,16 @@ Status check_options(const Resizer::Options& o) {
   if (o.filter < Resampling::nearest || o.filter > Resampling::lanczos) {
     return argument_error("filter", std::to_string(static_cast<int>(o.filter)), "a Resampling");
   }
-  if (o.backend != ResizeBackend::pillow && o.backend != ResizeBackend::torchvision) {
+  if (o.backend < ResizeBackend::pillow || o.backend > ResizeBackend::torchvision_float) {
     return argument_error("backend", std::to_string(static_cast<int>(o.backend)), "a ResizeBackend");
   }
   if (o.backend == ResizeBackend::torchvision && (o.filter == Resampling::box || o.filter == Resampling::hamming)) {
     return argument_error("filter", o.filter == Resampling::box ? "box" : "hamming", "one that torchvision has");
+  }
+  if (o.backend == ResizeBackend::torchvision_float && o.filter != Resampling::nearest &&
+      o.filter != Resampling::bilinear) {
+    return argument_error("filter", std::to_string(static_cast<int>(o.filter)),
+                          "nearest or bilinear with torchvision_float");
   }
   if (o.pass_order != PassOrder::pillow_13 && o.pass_order != PassOrder::horizontal_first) {
     return argument_error("pass_order", std::to_string(static_cast<int>(o.pass_order)), "a PassOrder");
@@ -124,10 +129,16 @@ struct Resizer::Plan {
   /// Those rows, [ring_rows, columns · channels]; source row y lies at y % ring_rows. So the scratch depends on the
   /// reduction, not on the picture's height, and stays in the nearest caches. Empty where they can be read in a whole
   /// source.
-  std::vector<std::uint8_t> ring;
+  template <class Sample>
+  struct Ring {
+    std::vector<Sample> rows;
+    std::vector<const Sample*> taps;  ///< the rows under the vertical filter
+  };
+  Ring<std::uint8_t> ring;
+  Ring<std::int32_t> unrounded_ring;  ///< instead of it, where the backend does not round between two passes
+  bool unrounded;
   int ring_rows = 0;
-  std::vector<const std::uint8_t*> taps;  ///< the rows under the vertical filter
-  std::vector<std::uint8_t> blended;      ///< only with `vertical_first`: one row between the passes
+  std::vector<std::uint8_t> blended;  ///< only with `vertical_first`: one row between the passes
 
   std::vector<std::uint8_t> gray_row;  ///< only from gray8 to rgb8
 
@@ -140,8 +151,12 @@ struct Resizer::Plan {
     return src_row + static_cast<std::ptrdiff_t>(column) * bytes_per_pixel(options.src_format);
   }
   void first_pass(const std::uint8_t* src_row, std::uint8_t* dst) noexcept;
-  void horizontal_pass(const std::uint8_t* pixels, PixelFormat format, std::uint8_t* dst) noexcept;
+  void first_pass(const std::uint8_t* src_row, std::int32_t* dst) noexcept;
+  template <class Sample>
+  void horizontal_pass(const std::uint8_t* pixels, PixelFormat format, Sample* dst) noexcept;
   bool vertical_pass(SourceRows& src, int i, int& next_row, std::uint8_t* dst);
+  template <class Sample>
+  bool vertical_pass(Ring<Sample>& from, SourceRows& src, int i, int& next_row, std::uint8_t* dst);
   Status run(SourceRows src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes);
 };
 
@@ -156,6 +171,7 @@ Resizer::Plan::Plan(const Options& o) : options(o) {
       o.dst_height < o.src_height && o.src_height - o.dst_height > 2 * (o.src_width - o.dst_width);
   vertical_first = horizontal && vertical && o.backend == ResizeBackend::pillow &&
                    o.pass_order == PassOrder::pillow_13 && pillow_prefers_vertical;
+  unrounded = horizontal && vertical && o.backend == ResizeBackend::torchvision_float;
   first_column = o.window_x;
   columns = o.window_width;
   if (horizontal) {
@@ -171,11 +187,12 @@ Resizer::Plan::Plan(const Options& o) : options(o) {
   }
   if (vertical) {
     filter_y = make_axis_filter(o.src_height, o.dst_height, o.window_y, o.window_height, o.filter, o.backend);
-    taps.resize(static_cast<std::size_t>(filter_y.longest()));
-    if ((horizontal && !vertical_first) || converts() || o.by_rows) {
-      ring_rows = filter_y.longest();
-      ring.resize(static_cast<std::size_t>(ring_rows) * row_bytes());
-    }
+    if ((horizontal && !vertical_first) || converts() || o.by_rows) ring_rows = filter_y.longest();
+    const auto make = [this](auto& r) {
+      r.taps.resize(static_cast<std::size_t>(filter_y.longest()));
+      r.rows.resize(static_cast<std::size_t>(ring_rows) * row_bytes());
+    };
+    unrounded ? make(unrounded_ring) : make(ring);
   }
   if (o.dst_format != work) gray_row.resize(static_cast<std::size_t>(o.window_width));
 }
@@ -189,8 +206,13 @@ void Resizer::Plan::first_pass(const std::uint8_t* src_row, std::uint8_t* dst) n
   }
 }
 
+void Resizer::Plan::first_pass(const std::uint8_t* src_row, std::int32_t* dst) noexcept {
+  horizontal_pass(from_column(src_row, filter_x.begin()), options.src_format, dst);
+}
+
 /// @param pixels  those of a row that the window needs, i.e. from filter_x.begin() on
-void Resizer::Plan::horizontal_pass(const std::uint8_t* pixels, PixelFormat format, std::uint8_t* dst) noexcept {
+template <class Sample>
+void Resizer::Plan::horizontal_pass(const std::uint8_t* pixels, PixelFormat format, Sample* dst) noexcept {
   split_row(pixels, format, planes.data(), plane_pitch, work, filter_x.end() - filter_x.begin());
   resize_row(planes.data(), plane_pitch, channels, filter_x, weights_x, dst);
 }
@@ -198,24 +220,31 @@ void Resizer::Plan::horizontal_pass(const std::uint8_t* pixels, PixelFormat form
 /// Row `i` of the window; false where the source ended in an error. Rows of the source before `next_row` have been
 /// through the first pass.
 bool Resizer::Plan::vertical_pass(SourceRows& src, int i, int& next_row, std::uint8_t* dst) {
+  return unrounded ? vertical_pass(unrounded_ring, src, i, next_row, dst) : vertical_pass(ring, src, i, next_row, dst);
+}
+
+template <class Sample>
+bool Resizer::Plan::vertical_pass(Ring<Sample>& from, SourceRows& src, int i, int& next_row, std::uint8_t* dst) {
   const FilterSpan span = filter_y.spans[static_cast<std::size_t>(i)];
   next_row = std::max(next_row, span.first);
   for (int k = 0; k < span.count; ++k) {
     const int y = span.first + k;
-    if (ring_rows == 0) {
-      taps[static_cast<std::size_t>(k)] = from_column(src.row(y), first_column);
-      continue;
+    if constexpr (sizeof(Sample) == 1) {
+      if (ring_rows == 0) {
+        from.taps[static_cast<std::size_t>(k)] = from_column(src.row(y), first_column);
+        continue;
+      }
     }
-    std::uint8_t* slot = ring.data() + static_cast<std::size_t>(y % ring_rows) * row_bytes();
+    Sample* slot = from.rows.data() + static_cast<std::size_t>(y % ring_rows) * row_bytes();
     if (y == next_row) {
       const std::uint8_t* row = src.row(y);
       if (!row) return false;
       first_pass(row, slot);
       ++next_row;
     }
-    taps[static_cast<std::size_t>(k)] = slot;
+    from.taps[static_cast<std::size_t>(k)] = slot;
   }
-  blend_rows(taps.data(), filter_y.row(i), span.count, dst, row_bytes());
+  blend_rows(from.taps.data(), filter_y.row(i), span.count, dst, row_bytes());
   return true;
 }
 
@@ -278,7 +307,8 @@ std::size_t Resizer::memory_bytes() const noexcept {
   const Plan& p = *plan_;
   return sizeof(Plan) + bytes(p.filter_x.spans) + bytes(p.filter_x.weights) + bytes(p.weights_x.high) +
          bytes(p.weights_x.low) + bytes(p.planes) + bytes(p.filter_y.spans) + bytes(p.filter_y.weights) +
-         bytes(p.ring) + bytes(p.taps) + bytes(p.blended) + bytes(p.gray_row);
+         bytes(p.ring.rows) + bytes(p.ring.taps) + bytes(p.unrounded_ring.rows) + bytes(p.unrounded_ring.taps) +
+         bytes(p.blended) + bytes(p.gray_row);
 }
 
 Result<Image> resize(const ImageView& src, int width, int height, Resampling filter, PassOrder pass_order) {

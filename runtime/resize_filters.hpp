@@ -36,8 +36,9 @@ struct AxisFilter {
 inline constexpr int filter_block = 8;
 
 /// The backend's weights to the bit, for outputs window_first … window_first + window_size − 1 of a resize from
-/// `src_size` to `dst_size` samples. torch's weights have fewer bits; they are shifted up to resize_fraction_bits,
-/// which changes no sample. All arguments are valid. May throw std::bad_alloc.
+/// `src_size` to `dst_size` samples. torch's weights for u8 have fewer bits; they are shifted up to
+/// resize_fraction_bits, which changes no sample; those for floats are rounded to them. All arguments are valid. May
+/// throw std::bad_alloc.
 AxisFilter make_axis_filter(int src_size, int dst_size, int window_first, int window_size, Resampling resampling,
                             ResizeBackend backend = ResizeBackend::pillow);
 

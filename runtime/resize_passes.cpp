@@ -12,14 +12,19 @@ inline std::uint8_t to_sample(std::int32_t sum) noexcept {
 }
 
 /// Unsigned, because high · 2^15 alone may leave 32 bits; the whole sum does not.
-inline std::uint8_t to_sample(std::int32_t high, std::int32_t low) noexcept {
-  return to_sample(static_cast<std::int32_t>((static_cast<std::uint32_t>(high) << split_weight_shift) +
-                                             static_cast<std::uint32_t>(low) + static_cast<std::uint32_t>(rounding)));
+inline std::int32_t whole(std::int32_t high, std::int32_t low, std::int32_t plus) noexcept {
+  return static_cast<std::int32_t>((static_cast<std::uint32_t>(high) << split_weight_shift) +
+                                   static_cast<std::uint32_t>(low) + static_cast<std::uint32_t>(plus));
 }
 
-template <int Channels>
+inline void store(std::int32_t high, std::int32_t low, std::uint8_t& dst) noexcept {
+  dst = to_sample(whole(high, low, rounding));
+}
+inline void store(std::int32_t high, std::int32_t low, std::int32_t& dst) noexcept { dst = whole(high, low, 0); }
+
+template <int Channels, class Sample>
 void resize_row_of(const std::int16_t* planes, std::ptrdiff_t plane_pitch, const AxisFilter& filter,
-                   const SplitWeights& weights, std::uint8_t* dst) noexcept {
+                   const SplitWeights& weights, Sample* dst) noexcept {
   const int begin = filter.begin();
   const std::int16_t* weights_high = weights.high.data();
   const std::int16_t* weights_low = weights.low.data();
@@ -39,7 +44,7 @@ void resize_row_of(const std::int16_t* planes, std::ptrdiff_t plane_pitch, const
         low[2] += src[k + 2 * plane_pitch] * weights_low[k];
       }
     }
-    for (int c = 0; c < Channels; ++c) dst[c] = to_sample(high[c], low[c]);
+    for (int c = 0; c < Channels; ++c) store(high[c], low[c], dst[c]);
     dst += Channels;
     weights_high += filter.pitch;
     weights_low += filter.pitch;
@@ -50,10 +55,23 @@ void resize_row_of(const std::int16_t* planes, std::ptrdiff_t plane_pitch, const
 
 void resize_row(const std::int16_t* planes, std::ptrdiff_t plane_pitch, int channels, const AxisFilter& filter,
                 const SplitWeights& weights, std::uint8_t* dst) noexcept {
-  if (channels == 3) {
-    resize_row_of<3>(planes, plane_pitch, filter, weights, dst);
-  } else {
-    resize_row_of<1>(planes, plane_pitch, filter, weights, dst);
+  (channels == 3 ? resize_row_of<3, std::uint8_t> : resize_row_of<1, std::uint8_t>)(planes, plane_pitch, filter,
+                                                                                    weights, dst);
+}
+
+void resize_row(const std::int16_t* planes, std::ptrdiff_t plane_pitch, int channels, const AxisFilter& filter,
+                const SplitWeights& weights, std::int32_t* dst) noexcept {
+  (channels == 3 ? resize_row_of<3, std::int32_t> : resize_row_of<1, std::int32_t>)(planes, plane_pitch, filter,
+                                                                                    weights, dst);
+}
+
+void blend_rows(const std::int32_t* const* rows, const std::int32_t* weights, int count, std::uint8_t* dst,
+                std::size_t row_samples) noexcept {
+  constexpr int bits = 2 * resize_fraction_bits;
+  for (std::size_t x = 0; x < row_samples; ++x) {
+    std::int64_t sum = std::int64_t{1} << (bits - 1);
+    for (int k = 0; k < count; ++k) sum += std::int64_t{weights[k]} * rows[k][x];
+    dst[x] = static_cast<std::uint8_t>(std::clamp<std::int64_t>(sum >> bits, 0, 255));
   }
 }
 

@@ -1,15 +1,9 @@
-// What config.json and preprocessor_config.json may say; everything else is refused with file, key, found and expected.
+// What config.json may say; everything else is refused with file, key, found and expected.
 #include <doctest/doctest.h>
-
-#include <array>
-#include <map>
 
 #include "runtime/model/architecture.hpp"
 #include "runtime/model/config.hpp"
-#include "runtime/model/network.hpp"
-#include "tests/support/golden.hpp"
-#include "tests/support/messages.hpp"
-#include "tests/support/tiny_networks.hpp"
+#include "tests/support/config_folder.hpp"
 
 using namespace vitrail;
 using namespace vitrail::test;
@@ -17,42 +11,7 @@ using nlohmann::json;
 
 namespace {
 
-using Parts = std::initializer_list<std::string_view>;
-
-enum class From { huggingface, deit, timm };
-
-/// A sound folder with `patch` merged into its config (null erases) and `preprocessor` into the preprocessor's.
-Result<NetworkSource> read(From from, const json& patch, const json& preprocessor = json::object()) {
-  TinyFolder f;
-  if (from == From::timm) {
-    make_timm(f);
-    f.config.merge_patch(patch);
-  } else {
-    make_huggingface(f, from == From::deit ? "deit" : "vit");
-    f.config.update(patch);
-    f.preprocessor.update(preprocessor);
-  }
-  return read_network(f.write());
-}
-
-void refused(From from, const json& patch, ErrorCode code, Parts parts) {
-  INFO("patch: ", patch.dump());
-  check_error(read(from, patch), code, parts);
-}
-
 void number_refused(const json& patch, Parts parts) { refused(From::huggingface, patch, ErrorCode::bad_file, parts); }
-
-VitConfig accepted(const Result<NetworkSource>& network) {
-  REQUIRE_MESSAGE(network, (network ? "" : network.error().message));
-  return network->config;
-}
-
-void pixels_refused(const json& patch, ErrorCode code, Parts parts, From from = From::huggingface) {
-  INFO("patch: ", patch.dump());
-  auto result = read(from, json::object(), patch);
-  check_error(result, code, parts);
-  if (!result) CHECK(result.error().message.find("preprocessor_config.json: ") != std::string::npos);
-}
 
 }  // namespace
 
@@ -186,171 +145,6 @@ TEST_CASE("timm: absurd values, contradictions and variants") {
       From::timm,
       {{"model_args",
         {{"drop_rate", 0.1}, {"reg_tokens", 0}, {"init_values", nullptr}, {"img_size", 32}, {"qkv_bias", true}}}}));
-}
-
-TEST_CASE("timm: pictures") {
-  auto refuses = [](const json& cfg, ErrorCode code, Parts parts) {
-    refused(From::timm, {{"pretrained_cfg", cfg}}, code, parts);
-  };
-  refuses({{"crop_mode", "border"}}, ErrorCode::unsupported,
-          {"\"pretrained_cfg.crop_mode\": found \"border\", expected \"center\" or \"squash\""});
-  refuses({{"interpolation", "random"}}, ErrorCode::unsupported,
-          {"\"pretrained_cfg.interpolation\": found \"random\", expected \"nearest\", \"box\""});
-  refuses({{"crop_pct", 0}}, ErrorCode::bad_file,
-          {"\"pretrained_cfg.crop_pct\": found 0, expected a number from 0.05 to 4"});
-  refuses({{"mean", nullptr}}, ErrorCode::bad_file, {"\"pretrained_cfg.mean\": is missing, expected 3 numbers"});
-  refuses({{"mean", {0.5, 0.5}}}, ErrorCode::bad_file,
-          {"\"pretrained_cfg.mean\": found [0.5, 0.5], expected 3 numbers"});
-  refuses({{"std", {0.5, 0.5, 0}}}, ErrorCode::bad_file,
-          {"\"pretrained_cfg.std\": found [0.5, 0.5, 0]", "greater than 0"});
-  auto whole = accepted(read(From::timm, {{"pretrained_cfg", {{"crop_pct", 1.0}, {"interpolation", "bilinear"}}}}));
-  CHECK(whole.preprocess.resize_height == 32);
-  CHECK(whole.preprocess.resample == Resampling::bilinear);
-  CHECK(accepted(read(From::timm, {{"pretrained_cfg", {{"crop_pct", nullptr}}}})).preprocess.resize_height ==
-        36);  // 32 / 0.875
-}
-
-TEST_CASE("Hugging Face: pictures") {
-  pixels_refused({{"size", 64}}, ErrorCode::bad_file,
-                 {"\"size\": found 64 × 64, expected 32 × 32, the network's image size"});
-  pixels_refused({{"size", {{"shortest_edge", 32}}}}, ErrorCode::unsupported, {"\"size\"", "a centre crop"});
-  pixels_refused({{"size", {{"longest_edge", 32}}}}, ErrorCode::unsupported, {"\"size\": found {\"longest_edge\":32}"});
-  pixels_refused({{"size", {{"height", 32}, {"width", -1}}}}, ErrorCode::bad_file,
-                 {"\"size.width\": found -1, expected an integer from 1"});
-  pixels_refused({{"size", "big"}}, ErrorCode::bad_file, {"\"size\": found \"big\""});
-  pixels_refused({{"size", {{"longest_edge", 32}, {"shortest_edge", 24}}}}, ErrorCode::unsupported,
-                 {"\"size\"", "a centre crop"});
-  pixels_refused({{"size", {{"longest_edge", 0}, {"shortest_edge", 24}}}}, ErrorCode::bad_file,
-                 {"\"size.longest_edge\": found 0"});
-  pixels_refused({{"image_processor_type", "ViTImageProcessorFast"}, {"resample", 4}}, ErrorCode::unsupported,
-                 {"\"resample\": found 4 (box)", "torchvision has no other"});
-  pixels_refused({{"use_fast", true}, {"resample", 5}}, ErrorCode::unsupported, {"\"resample\": found 5 (hamming)"});
-  pixels_refused({{"use_fast", 1}}, ErrorCode::bad_file, {"\"use_fast\": found 1, expected true or false"});
-  pixels_refused({{"resample", 9}}, ErrorCode::bad_file, {"\"resample\": found 9"});
-  pixels_refused({{"image_mean", {0.5, 0.5}}}, ErrorCode::bad_file,
-                 {"\"image_mean\": found [0.5, 0.5], expected 3 numbers"});
-  pixels_refused({{"image_mean", {0.5, 0.5, "x"}}}, ErrorCode::bad_file, {"\"image_mean\": found [0.5, 0.5, \"x\"]"});
-  pixels_refused({{"image_std", {0.5, 0, 0.5}}}, ErrorCode::bad_file,
-                 {"\"image_std\": found [0.5, 0, 0.5]", "greater than 0"});
-  pixels_refused({{"image_std", 0}}, ErrorCode::bad_file, {"\"image_std\": found 0"});
-  pixels_refused({{"rescale_factor", -1}}, ErrorCode::bad_file, {"\"rescale_factor\": found -1"});
-  pixels_refused({{"do_resize", "yes"}}, ErrorCode::bad_file, {"\"do_resize\": found \"yes\", expected true or false"});
-  pixels_refused({{"image_processor_type", "ConvNextImageProcessor"}}, ErrorCode::unsupported,
-                 {"\"ConvNextImageProcessor\"", "ViT, DeiT, CLIP, DINOv3ViT, Siglip, Bit or Beit"});
-  pixels_refused({{"do_pad", true}}, ErrorCode::unsupported, {"\"do_pad\": found true", "may change pixels"});
-  pixels_refused({{"do_flip_channel_order", true}}, ErrorCode::unsupported, {"\"do_flip_channel_order\""});
-  pixels_refused({{"rescale_offset", true}}, ErrorCode::unsupported, {"\"rescale_offset\""});
-  pixels_refused({{"do_center_crop", true}, {"crop_size", 48}}, ErrorCode::bad_file,
-                 {"\"crop_size\": found 48 × 48, expected 32 × 32"});
-  auto padded =
-      accepted(read(From::huggingface, json::object(), {{"size", 24}, {"do_center_crop", true}, {"crop_size", 32}}));
-  CHECK(padded.preprocess.resize_height == 24);
-  CHECK(padded.preprocess.crop_height == 32);
-  auto gray = accepted(read(From::huggingface, json::object(),
-                            {{"image_mean", 0.25}, {"image_std", 0.5}, {"do_pad", false}, {"do_convert_rgb", true}}));
-  CHECK(gray.preprocess.mean[2] == 0.25);
-  CHECK(gray.preprocess.std[0] == 0.5);
-  auto raw = accepted(read(From::huggingface, json::object(),
-                           {{"do_rescale", false}, {"do_normalize", false}, {"do_resize", false}}))
-                 .preprocess;
-  CHECK(raw.rescale == 1);
-  CHECK(raw.mean[0] == 0);
-  CHECK(raw.std[0] == 1);
-  CHECK(raw.resize == PreprocessConfig::Resize::none);
-  auto old = accepted(read(From::deit, json::object(),
-                           {{"image_processor_type", nullptr},
-                            {"feature_extractor_type", "DeiTFeatureExtractor"},
-                            {"size", 40},
-                            {"crop_size", 32},
-                            {"resample", 3}}))
-                 .preprocess;
-  CHECK(old.resize == PreprocessConfig::Resize::exact);
-  CHECK(old.resize_width == 40);
-  CHECK(old.center_crop);
-  CHECK(old.crop_offset == PreprocessConfig::CropOffset::floor);
-  CHECK(old.resample == Resampling::bicubic);
-  auto clip = accepted(read(From::huggingface, json::object(),
-                            {{"image_processor_type", "CLIPImageProcessor"},
-                             {"size", {{"shortest_edge", 36}}},
-                             {"crop_size", 32},
-                             {"resample", 3}}))
-                  .preprocess;
-  CHECK(clip.resize == PreprocessConfig::Resize::shortest_edge);
-  CHECK(clip.resize_height == 36);
-  // transformers 5 writes only what differs from the defaults of the class.
-  auto bare = accepted(read(From::deit, json::object(),
-                            {{"image_processor_type", "DeiTImageProcessor"},
-                             {"size", nullptr},
-                             {"crop_size", 32},
-                             {"resample", nullptr},
-                             {"image_mean", nullptr},
-                             {"image_std", nullptr}}))
-                  .preprocess;
-  CHECK(bare.resize_height == 256);
-  CHECK(bare.resample == Resampling::bicubic);
-  CHECK(bare.mean[1] == 0.5);
-  CHECK(bare.std[2] == 0.5);
-}
-
-TEST_CASE("which class of image processor decides about rounding and cropping") {
-  const auto backend = [](const json& preprocessor) {
-    return accepted(read(From::huggingface, json::object(), preprocessor)).preprocess.backend;
-  };
-  CHECK(backend({{"image_processor_type", "ViTImageProcessor"}}) == ResizeBackend::pillow);
-  CHECK(backend({{"image_processor_type", "ViTImageProcessorPil"}}) == ResizeBackend::pillow);
-  CHECK(backend({{"image_processor_type", "ViTImageProcessorFast"}}) == ResizeBackend::torchvision);
-  CHECK(backend({{"image_processor_type", "ViTImageProcessor"}, {"use_fast", true}}) == ResizeBackend::torchvision);
-  CHECK(backend({{"image_processor_type", "ViTImageProcessorPil"}, {"use_fast", true}}) == ResizeBackend::pillow);
-  auto cropped = accepted(read(From::huggingface, json::object(),
-                               {{"image_processor_type", "ViTImageProcessorFast"},
-                                {"size", {{"shortest_edge", 36}, {"longest_edge", 48}}},
-                                {"do_center_crop", true},
-                                {"crop_size", 32}}))
-                     .preprocess;
-  CHECK(cropped.crop_offset == PreprocessConfig::CropOffset::floor_pad_last);
-  CHECK(cropped.longest_edge == 48);
-}
-
-TEST_CASE("the goldens' image processors, byte for byte") {
-  int run = 0, refused = 0, fast = 0;
-  std::map<std::array<int, 3>, std::vector<std::uint8_t>> pictures;
-  const auto file = json::parse(read_file(goldens() / "resize" / "processor.json"));
-  for (const auto& golden : file.at("cases")) {
-    VitConfig network;
-    network.family = "vit";
-    network.image_width = golden.at("out_width");
-    network.image_height = golden.at("out_height");
-    network.channels = 3;
-    json config = golden.at("config");
-    const bool timm = golden.at("kind") == "timm";
-    if (timm) config["mean"] = config["std"] = 0.5;  // the goldens are of the pixels before those
-    CAPTURE(golden.dump());
-    FirstError errors;
-    Fields fields(config, "processor.json", errors);
-    auto preprocess = timm ? timm_preprocess(fields, network) : huggingface_preprocess(fields, network);
-    // Results whose size depends on the picture are refused.
-    const bool any_size =
-        config.value("size", json()).contains("shortest_edge") && !config.value("do_center_crop", false);
-    CHECK(errors.failed() == any_size);
-    ++(errors.failed() ? refused : run);
-    if (errors.failed()) continue;
-    fast += preprocess.backend == ResizeBackend::torchvision;
-    const int width = golden.at("width"), height = golden.at("height"), channels = golden.at("channels");
-    REQUIRE(golden.at("picture") == "mixed");
-    auto& pixels = pictures[{width, height, channels}];  // making one takes longer than resizing it
-    if (pixels.empty()) pixels = golden_picture("mixed", width, height, channels);
-    Preprocessor preprocessor(preprocess, channels);
-    const auto seen = preprocessor.run({pixels.data(), width, height, std::ptrdiff_t{width} * channels,
-                                        channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8});
-    REQUIRE(seen);
-    std::vector<std::uint8_t> packed;
-    for (int y = 0; y < seen->height; ++y)
-      packed.insert(packed.end(), seen->row(y), seen->row(y) + std::ptrdiff_t{seen->width} * channels);
-    CHECK(fnv1a64(packed.data(), packed.size()) == std::stoull(golden.at("fnv1a64").get<std::string>(), nullptr, 16));
-  }
-  CHECK(run > 150);
-  CHECK(fast > 50);
-  CHECK(refused > 0);
 }
 
 TEST_CASE("architecture names") {

@@ -157,6 +157,40 @@ TEST_CASE("f32: every family at every size equals transformers to 1e-4") {
   }
 }
 
+TEST_CASE("DINOv3 of a picture of another size: its processor's floats against u8 pixels, token by token") {
+  const fs::path source = goldens() / "families" / "dinov3";
+  const GoldenModel golden(source);
+  auto processor = json_of(golden.folder() / "preprocessor_config.json");
+  processor["image_processor_type"] = "DINOv3ViTImageProcessorFast";
+  processor["resample"] = 2;
+  write_file(golden.folder() / "preprocessor_config.json", processor.dump());
+  const auto expected = read_npy<float>(source / "processed_91x57.npy");
+  const auto tokens = static_cast<std::size_t>(expected.shape[0]), dim = static_cast<std::size_t>(expected.shape[1]);
+  for (const DType dtype : {DType::f32, DType::int8}) {
+    const Model model = load(golden.folder(), dtype);
+    auto session = model.session({.threads = 1});
+    REQUIRE(session);
+    const auto out = session->run(TestPicture(57, 91).view);
+    if (!out) FAIL(out.error().message);
+    REQUIRE(out->tokens.size() == tokens * dim);
+    double least = 1;
+    for (std::size_t t = 0; t < tokens; ++t)
+      least = std::min(least, cosine(out->tokens.data() + t * dim, expected.values.data() + t * dim, dim));
+    CAPTURE(least);
+    CHECK(least > (dtype == DType::f32 ? 0.9999 : 0.999));
+  }
+  // What leaves the range of pixels is not rounded to them: only pictures of the network's size are taken.
+  processor["resample"] = 3;
+  write_file(golden.folder() / "preprocessor_config.json", processor.dump());
+  const Model model = load(golden.folder(), DType::f32);
+  auto session = model.session({.threads = 1});
+  REQUIRE(session);
+  CHECK(session->run(TestPicture(48, 48).view));
+  const auto out = session->run(TestPicture(57, 91).view);
+  REQUIRE_FALSE(out);
+  CHECK(out.error().message.find("expected 48 × 48") != std::string::npos);
+}
+
 TEST_CASE("the network's own size needs no option, and is the preprocessor's where the family resizes positions") {
   const GoldenModel golden(goldens() / "families" / "dinov2_own_size");
   const Model model = load(golden.folder(), DType::f32);

@@ -138,6 +138,51 @@ TEST_CASE("the shorter side sets the size, the longer one is truncated") {
   }
 }
 
+TEST_CASE("in proportion, around or inside a size") {
+  // Python: max() or min() of the two ratios, round() of both sides; int() for contain_truncated.
+  const struct {
+    int width, height, target_width, target_height;
+    std::pair<int, int> cover, contain, contain_truncated;
+  } cases[] = {
+      {640, 480, 128, 96, {128, 96}, {128, 96}, {128, 96}},
+      {640, 480, 100, 100, {133, 100}, {100, 75}, {100, 75}},
+      {57, 91, 60, 30, {60, 96}, {19, 30}, {18, 30}},
+      {3, 2, 7, 7, {10, 7}, {7, 5}, {7, 4}},             // 10.5 → 10, 4.67 → 5 or 4
+      {2, 5, 5, 5, {5, 12}, {2, 5}, {2, 5}},             // 12.5 → 12
+      {100, 30, 35, 35, {117, 35}, {35, 10}, {35, 10}},  // 10.5 → 10
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.width);
+    CAPTURE(c.height);
+    const Picture src(packed_noise(c.width, c.height, PixelFormat::gray8), c.width, c.height, PixelFormat::gray8);
+    for (const auto& [rule, size] : {std::pair{Resize::cover, c.cover},
+                                     {Resize::contain, c.contain},
+                                     {Resize::contain_truncated, c.contain_truncated}}) {
+      Preprocessor preprocessor(config_of(rule, c.target_height, c.target_width), 1);
+      const ImageView view = preprocessor.run(src.view).value();
+      CHECK(view.width == size.first);
+      CHECK(view.height == size.second);
+    }
+  }
+}
+
+TEST_CASE("a picture smaller than the crop is surrounded by the given colour") {
+  const Picture src(packed_noise(2, 1, PixelFormat::rgb8), 2, 1, PixelFormat::rgb8);
+  PreprocessConfig config = config_of(Resize::none, 0, 0, 3, 4, CropOffset::half_even);
+  config.fill = {10, 20, 30};
+  Preprocessor colour(config, 3);
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const std::vector<std::uint8_t> seen = packed_bytes(colour.run(src.view).value());
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      const std::size_t x = i / 3 % 4, y = i / 12, c = i % 3;
+      const bool inside = y == 1 && (x == 1 || x == 2);
+      CHECK(seen[i] == (inside ? src.view.row(0)[(x - 1) * 3 + c] : config.fill[c]));
+    }
+  }
+  Preprocessor gray(config, 1);
+  CHECK(gray.run(src.view).value().row(2)[3] == 10);
+}
+
 TEST_CASE("where an odd difference goes") {
   // transformers: (length - crop) // 2
   CHECK(crop_start(10, 10, CropOffset::floor) == 0);
@@ -218,6 +263,16 @@ TEST_CASE("errors name the argument") {
   CHECK(error(config_of(Resize::exact, 4, 4), 4) == "channels: found 4, expected 1 or 3");
   CHECK(error(config_of(Resize::exact, 0, 4)) == "resize_height: found 0, expected 1 to 32768");
   CHECK(error(config_of(Resize::exact, 4, -1)) == "resize_width: found -1, expected 1 to 32768");
+  CHECK(error(config_of(Resize::cover, 4, 0)) == "resize_width: found 0, expected 1 to 32768");
+  CHECK(error(config_of(Resize::contain, 0, 4)) == "resize_height: found 0, expected 1 to 32768");
+  CHECK(error(config_of(static_cast<Resize>(6), 4, 4)) == "resize: found 6, expected a PreprocessConfig::Resize");
+  const ImageView line{pixels.data(), 32768, 1, 32768 * 3, PixelFormat::rgb8};
+  CHECK(Preprocessor(config_of(Resize::contain, 8, 8), 3).run(line).error().message ==
+        "image: found 32768 x 1 pixels, expected sides from 1 to 32768 after the resize, not 8 x 0");
+  CHECK(Preprocessor(config_of(Resize::contain_truncated, 8, 8), 3).run(line).error().message ==
+        "image: found 32768 x 1 pixels, expected sides from 1 to 32768 after the resize, not 8 x 0");
+  CHECK(Preprocessor(config_of(Resize::cover, 2, 2), 3).run(line).error().message ==
+        "image: found 32768 x 1 pixels, expected sides from 1 to 32768 after the resize, not 65536 x 2");
   CHECK(error(config_of(Resize::shortest_edge, 40000, 0)) == "resize_height: found 40000, expected 1 to 32768");
   CHECK(error(config_of(Resize::none, 0, 0, 5, 0)) == "crop_width: found 0, expected 1 to 32768");
   PreprocessConfig flat = config_of(Resize::shortest_edge, 4, 0);

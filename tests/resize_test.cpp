@@ -238,6 +238,61 @@ TEST_CASE("any size, format and window is that part of the whole, against the pl
   }
 }
 
+TEST_CASE("floats are rounded once, after both passes") {
+  std::uint32_t seed = 7;
+  const auto pick = [&seed](int low, int high) {
+    seed = seed * 1664525u + 1013904223u;
+    return low + static_cast<int>((seed >> 8) % static_cast<std::uint32_t>(high - low + 1));
+  };
+  double worst = 0;
+  int beyond_one_rounding = 0;
+  for (int i = 0; i < 200; ++i) {
+    const bool gray = pick(0, 2) == 0;
+    const int channels = gray ? 1 : 3;
+    Resizer::Options o =
+        options_of(pick(1, 90), pick(1, 90), pick(1, 90), pick(1, 90), gray ? PixelFormat::gray8 : PixelFormat::rgb8);
+    if (pick(0, 5) == 0) o.dst_width = o.src_width;
+    if (pick(0, 5) == 0) o.dst_height = o.src_height;
+    o.backend = ResizeBackend::torchvision_float;
+    o.window_width = pick(1, o.dst_width);
+    o.window_height = pick(1, o.dst_height);
+    o.window_x = pick(0, o.dst_width - o.window_width);
+    o.window_y = pick(0, o.dst_height - o.window_height);
+    CAPTURE(o.src_width);
+    CAPTURE(o.src_height);
+    CAPTURE(o.dst_width);
+    CAPTURE(o.dst_height);
+    const std::vector<std::uint8_t> packed = packed_noise(o.src_width, o.src_height, o.src_format);
+    const Picture src(packed, o.src_width, o.src_height, o.src_format, pick(0, 9), pick(0, 1) == 1);
+    Resizer resizer = Resizer::plan(o).value();
+    std::vector<std::uint8_t> dst(static_cast<std::size_t>(o.window_width * o.window_height * channels));
+    const std::uint64_t before = allocations();
+    const Status status = resizer.run(src.view, dst.data(), o.window_width * channels);
+    CHECK(before == allocations());
+    CHECK(status);
+
+    // The same weights, as doubles.
+    const AxisFilter fx = make_axis_filter(o.src_width, o.dst_width, o.window_x, o.window_width, o.filter);
+    const AxisFilter fy = make_axis_filter(o.src_height, o.dst_height, o.window_y, o.window_height, o.filter);
+    for (int y = 0; y < o.window_height; ++y)
+      for (int x = 0; x < o.window_width; ++x)
+        for (int c = 0; c < channels; ++c) {
+          const FilterSpan sx = fx.spans[static_cast<std::size_t>(x)], sy = fy.spans[static_cast<std::size_t>(y)];
+          double sum = 0;
+          for (int v = 0; v < sy.count; ++v)
+            for (int u = 0; u < sx.count; ++u)
+              sum += static_cast<double>(fy.row(y)[v]) * fx.row(x)[u] *
+                     packed[static_cast<std::size_t>(((sy.first + v) * o.src_width + sx.first + u) * channels + c)];
+          const double exact = sum / (std::int64_t{1} << (2 * resize_fraction_bits));
+          const double off = std::abs(exact - dst[static_cast<std::size_t>((y * o.window_width + x) * channels + c)]);
+          worst = std::max(worst, off);
+          beyond_one_rounding += off > 0.5 + 1e-9;
+        }
+  }
+  CHECK(beyond_one_rounding == 0);
+  CHECK(worst > 0.49);
+}
+
 TEST_CASE("the extremes of the allowed sizes") {
   const struct {
     int width, height, dst_width, dst_height;
@@ -310,10 +365,12 @@ TEST_CASE("plan names what is wrong") {
   CHECK(with([](auto& o) { o.dst_format = PixelFormat::bgr8; }) == "dst_format: found 1, expected rgb8 or gray8");
   CHECK(with([](auto& o) { o.pass_order = static_cast<PassOrder>(2); }) == "pass_order: found 2, expected a PassOrder");
   CHECK(with([](auto& o) { o.filter = static_cast<Resampling>(6); }) == "filter: found 6, expected a Resampling");
-  CHECK(with([](auto& o) { o.backend = static_cast<ResizeBackend>(2); }) ==
-        "backend: found 2, expected a ResizeBackend");
+  CHECK(with([](auto& o) { o.backend = static_cast<ResizeBackend>(3); }) ==
+        "backend: found 3, expected a ResizeBackend");
   CHECK(with([](auto& o) { o.backend = ResizeBackend::torchvision, o.filter = Resampling::box; }) ==
         "filter: found box, expected one that torchvision has");
+  CHECK(with([](auto& o) { o.backend = ResizeBackend::torchvision_float, o.filter = Resampling::bicubic; }) ==
+        "filter: found 4, expected nearest or bilinear with torchvision_float");
   const std::uint8_t pixel[3] = {};
   CHECK(resize({pixel, 1, 1, 3, PixelFormat::rgb8}, 0, 1, Resampling::bilinear).error().message ==
         "dst_width: found 0, expected 1 to 32768");

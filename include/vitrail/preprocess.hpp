@@ -19,6 +19,9 @@ enum class ResizeBackend {
   pillow,       ///< PIL.Image.resize: weights of 22 bits
   torchvision,  ///< torchvision's resize of a u8 tensor (transformers' …ImageProcessorFast): weights of 16 bits, always
                 ///< the horizontal pass first, `nearest` is nearest-exact; has no box and no hamming
+  torchvision_float,  ///< torchvision's resize of a float tensor (DINOv3's processor rescales first), rounded to u8
+                      ///< once, at the end: within half a level of Python's floats; only nearest and bilinear, because
+                      ///< the others leave the range of pixels
 };
 
 /// Which pass of a resize comes first. Each pass rounds to u8, so the order changes some pixels, mostly by one level.
@@ -84,6 +87,10 @@ struct PreprocessConfig {
     shortest_edge,  ///< the shorter side becomes resize_height, the other one keeps the proportion, truncated to whole
                     ///< pixels; where the longer one would exceed `longest_edge`, it becomes about that instead
                     ///< (transformers' get_size_with_aspect_ratio)
+    // Both sides in proportion, from the two ratios to resize_width x resize_height:
+    cover,              ///< the smallest that covers it, sides rounded half to even (timm's ResizeKeepRatio)
+    contain,            ///< the largest inside it, rounded alike (timm's ResizeKeepRatio with longest = 1)
+    contain_truncated,  ///< the largest inside it, truncated (transformers' get_image_size_for_max_height_width)
   };
   Resize resize = Resize::exact;
   int resize_height = 0;  ///< pixels, 1 … max_image_side; `shortest_edge`: the length of the shorter side
@@ -93,10 +100,11 @@ struct PreprocessConfig {
   PassOrder pass_order = PassOrder::pillow_13;
   ResizeBackend backend = ResizeBackend::pillow;
 
-  bool center_crop = false;             ///< a picture smaller than the crop is surrounded by zeros
-  int crop_height = 0, crop_width = 0;  ///< pixels, 1 … max_image_side
+  bool center_crop = false;                   ///< a picture smaller than the crop is surrounded by `fill`
+  int crop_height = 0, crop_width = 0;        ///< pixels, 1 … max_image_side
+  std::array<std::uint8_t, 3> fill{0, 0, 0};  ///< per channel of the network
   /// Where an odd difference goes: transformers floors ((h − crop) // 2), torchvision (timm) rounds half to even.
-  /// Around a picture that is too small, transformers puts the odd row of zeros first, torchvision last; transformers'
+  /// Around a picture that is too small, transformers puts the odd row of fill first, torchvision last; transformers'
   /// fast processors floor and put it last.
   enum class CropOffset { floor, half_even, floor_pad_last } crop_offset = CropOffset::floor;
 

@@ -58,7 +58,8 @@ TimmConfig timm_config(const Fields& config);
 /// @param pretrained_cfg  timm's default configuration of an architecture
 PreprocessConfig timm_preprocess(const Fields& pretrained_cfg, const VitConfig& config);
 
-/// timm's evaluation transform: the shorter side to floor(size / crop_pct), then a centre crop of `size`.
-PreprocessConfig timm_resize(int size, double crop_pct, Resampling filter);
+/// timm's evaluation transform with crop_mode "center" (timm 0.8 and later): proportional to cover floor(size /
+/// crop_pct), then a centre crop of `size`; bilinear where that is not square, whatever `filter` is.
+PreprocessConfig timm_resize(int height, int width, double crop_pct, Resampling filter);
 
 }  // namespace vitrail

@@ -34,40 +34,55 @@ std::array<double, 4> per_channel(const Fields& fields, std::string_view key, in
   return out;
 }
 
+using Resize = PreprocessConfig::Resize;
+
 struct Size {
   int height = 0, width = 0;
-  bool shortest_edge = false;  ///< height is the length of the shorter side
-  int longest_edge = 0;        ///< only with shortest_edge; 0: no limit
+  Resize rule = Resize::exact;  ///< shortest_edge: height is the length of the shorter side
+  int longest_edge = 0;         ///< only with shortest_edge; 0: no limit
 };
 
-/// An integer, {"height", "width"} or {"shortest_edge"}, the last perhaps with a limit, {"longest_edge"}.
+/// An integer, {"height", "width"}, {"max_height", "max_width"} or {"shortest_edge"}, the last perhaps with a limit,
+/// {"longest_edge"}.
 Size read_size(const Fields& fields, std::string_view key, Size fallback, bool integer_is_shortest_edge) {
   const Json* value = fields.find(key);
   if (!value) return fallback;
   if (!value->is_object()) {
     int n = fields.integer(key, 1, limits::image);
-    return {n, n, integer_is_shortest_edge};
+    return {n, n, integer_is_shortest_edge ? Resize::shortest_edge : Resize::exact};
   }
   Fields size = fields.object(key);
   std::vector<std::string> given;
   for (const auto& name : size.keys())
     if (size.has(name)) given.push_back(name);
   if (given == std::vector<std::string>{"height", "width"})
-    return {size.integer("height", 1, limits::image), size.integer("width", 1, limits::image), false};
+    return {size.integer("height", 1, limits::image), size.integer("width", 1, limits::image)};
+  if (given == std::vector<std::string>{"max_height", "max_width"})
+    return {size.integer("max_height", 1, limits::image), size.integer("max_width", 1, limits::image),
+            Resize::contain_truncated};
   if (given == std::vector<std::string>{"shortest_edge"}) {
     int n = size.integer("shortest_edge", 1, limits::image);
-    return {n, n, true};
+    return {n, n, Resize::shortest_edge};
   }
   std::sort(given.begin(), given.end());
   if (given == std::vector<std::string>{"longest_edge", "shortest_edge"}) {
     int n = size.integer("shortest_edge", 1, limits::image);
-    return {n, n, true, size.integer("longest_edge", 1, limits::image)};
+    return {n, n, Resize::shortest_edge, size.integer("longest_edge", 1, limits::image)};
   }
   fields.fail_file(fields.name(key) + ": found " +
                        value->dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 100) +
-                       ", expected an integer, {height, width}, {shortest_edge} or {shortest_edge, longest_edge}",
+                       (given == std::vector<std::string>{"longest_edge"}
+                            ? ", which transformers' own image processors accept and then fail to run"
+                            : "") +
+                       ", expected an integer, {height, width}, {shortest_edge}, {shortest_edge, longest_edge} or "
+                       "{max_height, max_width}",
                    ErrorCode::unsupported);
   return fallback;
+}
+
+bool depends_on_picture(Resize rule) {
+  return rule == Resize::shortest_edge || rule == Resize::cover || rule == Resize::contain ||
+         rule == Resize::contain_truncated;
 }
 
 constexpr Resampling by_number[] = {Resampling::nearest, Resampling::lanczos, Resampling::bilinear,  // PIL's numbers
@@ -103,13 +118,13 @@ constexpr std::array<double, 3> imagenet_mean = {0.485, 0.456, 0.406};
 constexpr std::array<double, 3> imagenet_std = {0.229, 0.224, 0.225};
 
 constexpr Defaults processors[] = {
-    {"ViT", {224, 224, false}, 0, Resampling::bilinear, false, half, half},
-    {"DeiT", {256, 256, false}, 224, Resampling::bicubic, false, half, half},
-    {"CLIP", {224, 224, true}, 224, Resampling::bicubic, true, clip_mean, clip_std},
-    {"DINOv3ViT", {224, 224, false}, 0, Resampling::bilinear, false, imagenet_mean, imagenet_std},
-    {"Siglip", {224, 224, false}, 0, Resampling::bicubic, false, half, half},
-    {"Bit", {224, 224, true}, 224, Resampling::bicubic, true, clip_mean, clip_std},
-    {"Beit", {224, 224, false}, 0, Resampling::bicubic, false, half, half},
+    {"ViT", {224, 224}, 0, Resampling::bilinear, false, half, half},
+    {"DeiT", {256, 256}, 224, Resampling::bicubic, false, half, half},
+    {"CLIP", {224, 224, Resize::shortest_edge}, 224, Resampling::bicubic, true, clip_mean, clip_std},
+    {"DINOv3ViT", {224, 224}, 0, Resampling::bilinear, false, imagenet_mean, imagenet_std},
+    {"Siglip", {224, 224}, 0, Resampling::bicubic, false, half, half},
+    {"Bit", {224, 224, Resize::shortest_edge}, 224, Resampling::bicubic, true, clip_mean, clip_std},
+    {"Beit", {224, 224}, 0, Resampling::bicubic, false, half, half},
 };
 
 /// @param backend  becomes the one that the class of the processor uses
@@ -181,13 +196,12 @@ void check_final_size(const PreprocessConfig& out, VitConfig& config, const Fiel
   const char* key = out.center_crop ? "crop_size" : "size";
   int height = out.center_crop ? out.crop_height : out.resize_height;
   int width = out.center_crop ? out.crop_width : out.resize_width;
-  if (out.resize == PreprocessConfig::Resize::shortest_edge && !out.center_crop)
+  if (depends_on_picture(out.resize) && !out.center_crop)
     return fields.fail(key,
                        "{height, width}, or a centre crop: the network's pictures are all " +
                            text(config.image_height, config.image_width),
                        ErrorCode::unsupported);
-  if (out.resize == PreprocessConfig::Resize::none && !out.center_crop)
-    return;  // only that size is accepted at run time
+  if (out.resize == Resize::none && !out.center_crop) return;  // only that size is accepted at run time
   if (config.resizes_itself) {
     config.image_height = height;
     config.image_width = width;
@@ -203,24 +217,27 @@ void check_final_size(const PreprocessConfig& out, VitConfig& config, const Fiel
 PreprocessConfig huggingface_preprocess(const Fields& fields, VitConfig& config) {
   PreprocessConfig out;
   const Defaults& defaults = processor_defaults(fields, config, out.backend);
+  const bool dinov3 = &defaults == &processors[3];  // there never was a slow one
+  if (dinov3) out.backend = ResizeBackend::torchvision;
   const bool fast = out.backend == ResizeBackend::torchvision;
+  const bool float_first = dinov3 && fields.boolean("do_rescale", true);
   check_keys(fields);
   Size size = read_size(fields, "size", defaults.size,
                         !fields.boolean("default_to_square", !defaults.integer_is_shortest_edge));
   if (fields.boolean("do_resize", true)) {
-    out.resize = size.shortest_edge ? PreprocessConfig::Resize::shortest_edge : PreprocessConfig::Resize::exact;
+    out.resize = size.rule;
     out.resize_height = size.height;
     out.resize_width = size.width;
     out.longest_edge = size.longest_edge;
     out.resample = read_resample(fields, defaults.resample, out.backend);
   } else {
-    out.resize = PreprocessConfig::Resize::none;
+    out.resize = Resize::none;
   }
   out.center_crop = fields.boolean("do_center_crop", defaults.crop != 0);
   if (out.center_crop) {
     int crop = defaults.crop != 0 ? defaults.crop : size.height;
-    Size window = read_size(fields, "crop_size", {crop, crop, false}, false);
-    if (window.shortest_edge) fields.fail("crop_size", "an integer or {height, width}");
+    Size window = read_size(fields, "crop_size", {crop, crop}, false);
+    if (window.rule != Resize::exact) fields.fail("crop_size", "an integer or {height, width}");
     out.crop_height = window.height;
     out.crop_width = window.width;
     out.crop_offset = fast ? PreprocessConfig::CropOffset::floor_pad_last : PreprocessConfig::CropOffset::floor;
@@ -232,27 +249,34 @@ PreprocessConfig huggingface_preprocess(const Fields& fields, VitConfig& config)
     out.std = per_channel(fields, "image_std", config.channels, smallest_std, largest_std, defaults.std);
   }
   check_final_size(out, config, fields);
-  // This processor resizes after the change to float, in torch: other pixels than a resize of bytes gives. So only
-  // pictures of the session's size are taken.
-  if (&defaults == &processors[3]) out.resize = PreprocessConfig::Resize::none;
+  // This processor resizes after the change to float. Filters that then leave the range of pixels are not run: of such
+  // a network, only pictures of the session's size are taken.
+  if (float_first) {
+    const bool in_range = out.resample == Resampling::bilinear || out.resample == Resampling::nearest;
+    out.backend = ResizeBackend::torchvision_float;
+    if (!in_range) out.resize = Resize::none;
+  }
   return out;
 }
 
-PreprocessConfig timm_resize(int size, double crop_pct, Resampling filter) {
+PreprocessConfig timm_resize(int height, int width, double crop_pct, Resampling filter) {
   PreprocessConfig out;
-  out.resize = PreprocessConfig::Resize::shortest_edge;
-  out.resize_height = out.resize_width = static_cast<int>(std::floor(size / crop_pct));
-  out.resample = filter;
+  out.resize_height = static_cast<int>(std::floor(height / crop_pct));
+  out.resize_width = static_cast<int>(std::floor(width / crop_pct));
+  const bool square = out.resize_height == out.resize_width;
+  out.resize = square ? Resize::shortest_edge : Resize::cover;
+  out.resample = square ? filter : Resampling::bilinear;  // timm does not hand its `interpolation` on
   out.center_crop = true;
-  out.crop_height = out.crop_width = size;
+  out.crop_height = height;
+  out.crop_width = width;
   out.crop_offset = PreprocessConfig::CropOffset::half_even;
   return out;
 }
 
 PreprocessConfig timm_preprocess(const Fields& fields, const VitConfig& config) {
   std::string mode = fields.text("crop_mode", "center");
-  if (mode != "center" && mode != "squash")
-    fields.fail("crop_mode", "\"center\" or \"squash\"", ErrorCode::unsupported);
+  if (mode != "center" && mode != "squash" && mode != "border")
+    fields.fail("crop_mode", "\"center\", \"squash\" or \"border\"", ErrorCode::unsupported);
   if (fields.has("crop_border_pixels"))
     fields.fail("crop_border_pixels", "nothing: this is not run", ErrorCode::unsupported);
   std::string filter = fields.text("interpolation", "bicubic");
@@ -267,15 +291,20 @@ PreprocessConfig timm_preprocess(const Fields& fields, const VitConfig& config) 
   }
 
   double crop_pct = fields.number("crop_pct", 0.05, 4, 0.875);  // 0.875 is timm's DEFAULT_CROP_PCT
-  auto out = timm_resize(config.image_height, crop_pct, found->second);
-  if (mode == "squash") out.resize = PreprocessConfig::Resize::exact;
-  if (config.image_height != config.image_width) {
-    // Versions of timm disagree on how other pictures get there, so only pictures of the network's size are taken.
-    out.resize = PreprocessConfig::Resize::none;
-    out.center_crop = false;
+  auto out = timm_resize(config.image_height, config.image_width, crop_pct, found->second);
+  if (mode != "center") {
+    out.resize = mode == "squash" ? Resize::exact : Resize::contain;
+    out.resample = found->second;
   }
   out.mean = per_channel(fields, "mean", config.channels, -largest_mean, largest_mean, {});
   out.std = per_channel(fields, "std", config.channels, smallest_std, largest_std, {});
+  for (std::size_t c = 0; mode == "border" && c < static_cast<std::size_t>(config.channels); ++c) {
+    if (out.mean[c] < 0 || out.mean[c] > 1) {
+      fields.fail("mean", "numbers from 0 to 1: \"crop_mode\" \"border\" surrounds pictures with that colour");
+      break;
+    }
+    out.fill[c] = static_cast<std::uint8_t>(std::nearbyint(255 * out.mean[c]));  // round(): half to even
+  }
   return out;
 }
 

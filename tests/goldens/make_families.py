@@ -17,6 +17,8 @@ from transformers import (BeitConfig, BeitForImageClassification, BeitModel, CLI
                           ViTConfig, ViTForImageClassification, ViTMAEConfig, ViTMAEForPreTraining, ViTMAEModel, ViTMSNConfig,
                           ViTMSNForImageClassification, ViTMSNModel)
 
+from transformers.models.dinov3_vit.image_processing_dinov3_vit import DINOv3ViTImageProcessor
+
 from golden import HERE, floats, picture, write_json
 from make_vit import describe as describe_vit, rows_of
 
@@ -74,6 +76,14 @@ def outputs(model, x, interpolate):
     return seen, len(tokens)
 
 
+def processed(model, image, width, height):
+    """last_hidden_state of DINOv3 for a picture of another size, through its own image processor, whose pixels are floats."""
+    processor = DINOv3ViTImageProcessor(size={"height": image, "width": image}, image_mean=MEAN, image_std=STD)
+    pixels = processor(picture("mixed", width, height, 3), return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        return model(pixels.to(model.dtype)).last_hidden_state[0]
+
+
 def case(name, cls, config, sizes, own=None, interpolate=True):
     """own: size of the preprocessor's pictures where it is not config's image_size."""
     folder = os.path.join(HERE, "families", name)
@@ -92,6 +102,8 @@ def case(name, cls, config, sizes, own=None, interpolate=True):
             assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
             results[dtype] = [outputs(model.eval(), network_pixels(h, w, channels, dtype), interpolate) for h, w in sizes]
         shutil.copy(os.path.join(tmp, "config.json"), folder)
+    if name == "dinov3":
+        np.save(os.path.join(folder, "processed_91x57.npy"), processed(model, image, 91, 57).float().numpy())
     described = []
     for (h, w), (f32, _), (f64, count) in zip(sizes, results[torch.float32], results[torch.float64]):
         error = max(float((f32[k].double() - v).abs().max() / max(1.0, float(v.abs().max()))) for k, v in f64.items())

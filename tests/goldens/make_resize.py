@@ -1,4 +1,8 @@
-"""Pillow's Image.resize, transformers' Pillow image processors and timm's evaluation transform -> resize/. See README.md."""
+"""Pillow's Image.resize, transformers' image processors and timm's evaluation transform -> resize/. See README.md.
+
+timm was not at hand: timm_transform() says in torchvision's terms what timm.data.create_transform(is_training=False) does since
+timm 0.8 (its ResizeKeepRatio and CenterCropOrPad written anew here); timm 0.6 squashes every picture for a non-square input.
+"""
 import math
 import os
 import random
@@ -10,7 +14,14 @@ import transformers
 from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
+from transformers.models.beit.image_processing_beit import BeitImageProcessor
+from transformers.models.bit.image_processing_bit import BitImageProcessor
+from transformers.models.clip.image_processing_clip import CLIPImageProcessor
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
+from transformers.models.dinov3_vit.image_processing_dinov3_vit import DINOv3ViTImageProcessor
+from transformers.models.siglip.image_processing_siglip import SiglipImageProcessor
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 from transformers.models.vit.image_processing_vit import ViTImageProcessor
 
@@ -81,6 +92,9 @@ def hugging_face_cases():
         (fast, {"size": {"shortest_edge": 60}, "do_center_crop": True, "crop_size": {"height": 65, "width": 61}}, SOURCES[:7]),
         (fast, {"size": {"shortest_edge": 100, "longest_edge": 120}, "do_center_crop": True,
                 "crop_size": {"height": 96, "width": 113}}, SOURCES[:8]),
+        *((cls, {"size": {"max_height": 90, "max_width": 75}, "do_center_crop": True, "crop_size": {"height": 80, "width": 83}},
+           SOURCES[:8]) for cls in (vit, fast)),
+        (vit, {"size": {"max_height": 40, "max_width": 75}}, SOURCES[:1]),
         (fast, {"do_resize": False, "do_center_crop": True, "crop_size": {"height": 81, "width": 80}}, SOURCES[:7]),
         (deit, {}, SOURCES),
         (deit, {"size": 256, "crop_size": 224, "resample": 3} | imagenet, SOURCES[:2]),  # as in facebook/deit-*'s repositories
@@ -99,24 +113,85 @@ def hugging_face_cases():
                        "width": w, "height": h, "out_width": out.shape[1], "out_height": out.shape[0]} | result(out)
 
 
+def refused_cases():
+    """Sizes that transformers lets into a processor's file and then does not run."""
+    source = image("mixed", 57, 91, 3)
+    for cls in (ViTImageProcessorPil, ViTImageProcessor, DeiTImageProcessorPil, CLIPImageProcessorPil, CLIPImageProcessor, SiglipImageProcessor,
+                BitImageProcessor, BeitImageProcessor, DINOv3ViTImageProcessor):
+        config = {"size": {"longest_edge": 64}}
+        processor = cls(**config)
+        try:
+            processor(source, return_tensors="np")
+        except ValueError as error:
+            yield {"kind": cls.__name__.replace("Pil", ""), "config": config, "error": str(error).split(" Got ")[0]}
+            continue
+        raise AssertionError(cls.__name__ + " runs " + str(config))
+
+
+def keep_ratio(source, size, longest, interpolation):
+    """timm's ResizeKeepRatio: one factor for both sides, that of the side which needs more (longest) or less of it."""
+    height, width = source.height / size[0], source.width / size[1]
+    ratio = max(height, width) if longest else min(height, width)
+    return F.resize(source, [round(source.height / ratio), round(source.width / ratio)], interpolation)
+
+
+def crop_or_pad(source, size, fill):
+    """timm's CenterCropOrPad: torchvision's center_crop with another colour than black around a picture that is too small."""
+    missing = [max(size[1] - source.width, 0), max(size[0] - source.height, 0)]
+    return F.center_crop(F.pad(source, [missing[0] // 2, missing[1] // 2, (missing[0] + 1) // 2, (missing[1] + 1) // 2], fill=fill), size)
+
+
+def timm_transform(source, size, crop_pct, interpolation, mode, mean):
+    scale = [math.floor(n / crop_pct) for n in size]
+    interpolation = InterpolationMode(interpolation)
+    if mode == "squash":
+        return F.center_crop(F.resize(source, scale, interpolation), size)
+    if mode == "border":
+        return crop_or_pad(keep_ratio(source, scale, True, interpolation), size, [round(255 * v) for v in mean])
+    if scale[0] == scale[1]:
+        return F.center_crop(F.resize(source, scale[0], interpolation), size)
+    # timm does not hand the interpolation on: always bilinear.
+    return F.center_crop(keep_ratio(source, scale, False, InterpolationMode.BILINEAR), size)
+
+
 def timm_cases():
-    """timm.data.transforms_imagenet_eval for a square input: Resize(floor(size / crop_pct)) of the shorter edge, CenterCrop(size)."""
-    for size, crop_pct, interpolation, mode, sources in (
-        (224, 0.9, "bicubic", "center", SOURCES), (224, 0.875, "bicubic", "center", SOURCES[:8]),
-        (224, 1.0, "bilinear", "center", SOURCES[:8]), (96, 0.95, "bicubic", "center", SOURCES[:8]),
-        (65, 0.9, "bilinear", "center", SOURCES[:8]), (64, 1.1, "bilinear", "center", SOURCES[:8]),
-        (63, 1.2, "bicubic", "center", SOURCES[:8]), (160, 0.965, "lanczos", "center", SOURCES[:2]),
-        (96, 0.9, "bicubic", "squash", SOURCES[:8]), (97, 1.0, "bilinear", "squash", SOURCES[:3]),
+    imagenet, clip = [0.485, 0.456, 0.406], [0.48145466, 0.4578275, 0.40821073]
+    for size, crop_pct, interpolation, mode, mean, sources in (
+        (224, 0.9, "bicubic", "center", None, SOURCES), (224, 0.875, "bicubic", "center", None, SOURCES[:8]),
+        (224, 1.0, "bilinear", "center", None, SOURCES[:8]), (96, 0.95, "bicubic", "center", None, SOURCES[:8]),
+        (65, 0.9, "bilinear", "center", None, SOURCES[:8]), (64, 1.1, "bilinear", "center", None, SOURCES[:8]),
+        (63, 1.2, "bicubic", "center", None, SOURCES[:8]), (160, 0.965, "lanczos", "center", None, SOURCES[:2]),
+        (96, 0.9, "bicubic", "squash", None, SOURCES[:8]), (97, 1.0, "bilinear", "squash", None, SOURCES[:3]),
+        ((96, 128), 0.9, "bicubic", "center", None, SOURCES), ((97, 64), 1.0, "bicubic", "center", None, SOURCES[:8]),
+        ((100, 101), 1.1, "bicubic", "center", None, SOURCES[:3]),  # floors to 90 and 91
+        ((100, 101), 1.12, "lanczos", "center", None, SOURCES[:3]),  # floors to 89 and 90
+        ((128, 129), 1.5, "hamming", "center", None, SOURCES[:3]),  # floors to 85 and 86
+        ((120, 121), 1.25, "box", "center", None, SOURCES[:3]),  # floors to 96 and 96: as a square
+        ((96, 128), 0.9, "bicubic", "squash", None, SOURCES[:8]), ((65, 40), 1.1, "hamming", "squash", None, SOURCES[:3]),
+        (96, 1.0, "bicubic", "border", imagenet, SOURCES), (97, 0.9, "bilinear", "border", clip, SOURCES[:8]),
+        ((64, 97), 1.0, "bicubic", "border", [0.5, 0.1, 0.9], SOURCES[:8]), ((97, 64), 1.15, "lanczos", "border", imagenet, SOURCES[:8]),
     ):
-        scale = math.floor(size / crop_pct)
-        pipeline = transforms.Compose([
-            transforms.Resize((scale, scale) if mode == "squash" else scale, InterpolationMode(interpolation)),
-            transforms.CenterCrop(size)])
+        size = (size, size) if isinstance(size, int) else size
         for w, h in sources:
-            out = pipeline(image("mixed", w, h, 3))
-            yield {"kind": "timm", "config": {"input_size": [3, size, size], "interpolation": interpolation, "crop_pct": crop_pct,
-                                              "crop_mode": mode}, "picture": "mixed", "channels": 3,
+            out = timm_transform(image("mixed", w, h, 3), size, crop_pct, interpolation, mode, mean)
+            assert out.size == size[::-1]
+            yield {"kind": "timm", "config": {"input_size": [3, *size], "interpolation": interpolation, "crop_pct": crop_pct,
+                                              "crop_mode": mode} | ({"mean": mean} if mean else {}), "picture": "mixed", "channels": 3,
                    "width": w, "height": h, "out_width": out.width, "out_height": out.height} | result(out)
+
+
+def dinov3_cases():
+    """pixel_values [height, width, 3] of the processor that resizes floats, in a .npy each."""
+    sources = [(57, 91), (100, 100), (300, 31), (640, 480), (7, 5), (1, 1), (16, 40), (40, 12)]
+    crop = {"size": {"shortest_edge": 14}, "do_center_crop": True, "crop_size": {"height": 12, "width": 17}}
+    for config, kind, chosen in (({"size": {"height": 12, "width": 16}}, "mixed", sources), ({"size": {"height": 12, "width": 16}}, "edges", sources[:5]),
+                                 ({"size": {"height": 12, "width": 16}, "resample": 0}, "noise", sources[:1]), (crop, "mixed", sources[:2]),
+                                 ({"size": {"height": 12, "width": 16}, "do_rescale": False, "do_normalize": False}, "mixed", sources[:1])):
+        processor = DINOv3ViTImageProcessor(**config)
+        for w, h in chosen:
+            out = processor(image(kind, w, h, 3), return_tensors="np")["pixel_values"][0]
+            yield {"config": {"image_processor_type": "DINOv3ViTImageProcessorFast"} | config, "picture": kind, "width": w, "height": h,
+                   "out_width": out.shape[2], "out_height": out.shape[1]}, np.ascontiguousarray(out.astype(np.float32).transpose(1, 2, 0))
 
 
 if __name__ == "__main__":
@@ -125,5 +200,10 @@ if __name__ == "__main__":
     cases = list(resize_cases())
     write_json(os.path.join(OUT, "cases.json"), {"versions": versions, "cases": cases})
     processors = list(hugging_face_cases()) + list(timm_cases())
-    write_json(os.path.join(OUT, "processor.json"), {"versions": versions, "cases": processors})
+    write_json(os.path.join(OUT, "processor.json"), {"versions": versions, "cases": processors, "refused": list(refused_cases())})
+    rows = []
+    for i, (row, values) in enumerate(dinov3_cases()):
+        np.save(os.path.join(OUT, f"dinov3_{i:02}.npy"), values)
+        rows.append(row | {"file": f"dinov3_{i:02}.npy"})
+    write_json(os.path.join(OUT, "dinov3.json"), {"versions": versions, "cases": rows})
     print(len(cases), "resizes,", len(processors), "processor cases")

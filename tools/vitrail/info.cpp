@@ -27,15 +27,24 @@ const char* filter_name(Resampling filter) {
   return kNames[static_cast<int>(filter)];
 }
 
+const char* backend_name(ResizeBackend backend) {
+  constexpr const char* kNames[] = {"pillow", "torchvision", "torchvision_float"};
+  return kNames[static_cast<int>(backend)];
+}
+
 nlohmann::ordered_json preprocess_json(const PreprocessConfig& p, int channels) {
   using Resize = PreprocessConfig::Resize;
   nlohmann::ordered_json json;
   if (p.resize == Resize::exact) json["resize"] = {p.resize_height, p.resize_width};
   if (p.resize == Resize::shortest_edge) json["resize_shortest_edge"] = p.resize_height;
+  if (p.resize == Resize::cover) json["resize_cover"] = {p.resize_height, p.resize_width};
+  if (p.resize == Resize::contain || p.resize == Resize::contain_truncated)
+    json["resize_inside"] = {p.resize_height, p.resize_width};
   if (p.longest_edge > 0) json["resize_longest_edge"] = p.longest_edge;
   if (p.resize != Resize::none) json["resample"] = filter_name(p.resample);
-  if (p.resize != Resize::none) json["backend"] = p.backend == ResizeBackend::torchvision ? "torchvision" : "pillow";
+  if (p.resize != Resize::none) json["backend"] = backend_name(p.backend);
   if (p.center_crop) json["center_crop"] = {p.crop_height, p.crop_width};
+  if (p.fill != decltype(p.fill){}) json["fill"] = p.fill;
   json["rescale"] = p.rescale;
   for (int c = 0; c < std::min(channels, 4); ++c) {
     json["mean"].push_back(p.mean[static_cast<std::size_t>(c)]);
@@ -75,9 +84,13 @@ std::string preprocess_text(const PreprocessConfig& p) {
   std::string text;
   if (p.resize == Resize::exact) text = "resize to " + size(p.resize_height, p.resize_width);
   if (p.resize == Resize::shortest_edge) text = "resize the shorter side to " + std::to_string(p.resize_height);
+  if (p.resize == Resize::cover) text = "resize in proportion to cover " + size(p.resize_height, p.resize_width);
+  if (p.resize == Resize::contain || p.resize == Resize::contain_truncated)
+    text = "resize in proportion to fit into " + size(p.resize_height, p.resize_width);
   if (p.longest_edge > 0) text += ", the longer one at most to " + std::to_string(p.longest_edge);
   if (p.resize != Resize::none) text += std::string(", ") + filter_name(p.resample);
-  if (p.resize != Resize::none && p.backend == ResizeBackend::torchvision) text += " as torchvision";
+  if (p.resize != Resize::none && p.backend != ResizeBackend::pillow)
+    text += std::string(" as ") + backend_name(p.backend);
   if (p.center_crop) text += std::string(text.empty() ? "" : ", ") + "crop " + size(p.crop_height, p.crop_width);
   return text.empty() ? "none" : text;
 }
