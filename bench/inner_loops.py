@@ -17,7 +17,7 @@ LIBRARIES = {"aarch64": ("build/aarch64/libvitrail.a", "aarch64-linux-gnu-objdum
              "x86-64": ("build/release/libvitrail.a", "objdump")}
 CLASSES = [  # class, a core whose best class it is, its multiplications
     ("aarch64", "neon", "cortex-a72", "smull|smull2|smlal|smlal2"),
-    ("aarch64", "dotprod", "cortex-a55", "sdot"),
+    ("aarch64", "dotprod_in_order", "cortex-a55", "sdot"),
     ("aarch64", "dotprod", "cortex-a76", "sdot"),
     ("aarch64", "i8mm", "neoverse-n2", "usmmla"),
     ("x86-64", "avx2", "haswell", "vpmaddwd"),
@@ -26,18 +26,22 @@ CLASSES = [  # class, a core whose best class it is, its multiplications
     ("x86-64", "avx512_vnni", "icelake-server", "vpdpbusd"),
     ("x86-64", "avx512_vnni", "sapphirerapids", "vpdpbusd"),
 ]
+SHARED_FILES = {"dotprod_in_order": ("dotprod", ", true>"), "dotprod": ("dotprod", ", false>")}  # file, part of function names
 ATTRIBUTES = {"aarch64": ["--mattr=+i8mm,+dotprod"]}
 
 
 def loops(architecture, name):
     """The innermost loops of gemm_u8s8_NAME.cpp as lists of instructions."""
     library, objdump = LIBRARIES[architecture]
-    text = subprocess.run([objdump, "-d", "--no-show-raw-insn", library], capture_output=True, text=True, check=True).stdout
-    start = text.index(f"gemm_u8s8_{name}.cpp")
+    file, functions = SHARED_FILES.get(name, (name, ""))
+    text = subprocess.run([objdump, "-dC", "--no-show-raw-insn", library], capture_output=True, text=True, check=True).stdout
+    start = text.index(f"gemm_u8s8_{file}.cpp")
     section = text[start:]
-    end = section.find("file format", len(name) + 80)
+    end = section.find("file format", len(file) + 80)
     found = []
     for function in re.split(r"\n[0-9a-f]+ <", section[:end])[1:]:
+        if functions not in function[:function.index("\n")]:
+            continue
         code = [(int(a, 16), i) for a, i in re.findall(r"^\s+([0-9a-f]+):\t(.*)$", function, re.M)]
         index = {address: i for i, (address, _) in enumerate(code)}
         for i, (address, instruction) in enumerate(code):

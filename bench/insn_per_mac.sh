@@ -12,7 +12,7 @@ cc -O2 -shared -fPIC -o "$plugin" bench/qemu_insn_count.c
 run() {
   local cpu=$1
   shift
-  qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu "$cpu" -plugin "$plugin" -d plugin "$program" bench --dtype int8 --threads 1 "$@" 2>&1
+  qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu "$cpu" -plugin "$plugin" -d plugin "$program" bench --dtype int8 --threads 1 --no-peak "$@" 2>&1
 }
 count() { run "$@" | sed -n 's/.*insns \([0-9]*\).*/\1/p'; }
 

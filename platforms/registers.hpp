@@ -26,11 +26,17 @@ template <class T>
 
 /// Pins a sum to a register at this point of an unrolled loop: GCC would otherwise load all operands first and spill
 /// the sums.
+/// VITRAIL_KEEP leaves an operand in its register until here: GCC would otherwise move the last sums into it and back.
 #if defined(__x86_64__)
 #define VITRAIL_IN_REGISTER(x) __asm__ volatile("" : "+v"(x))
+#define VITRAIL_KEEP(x) __asm__ volatile("" : : "v"(x))
 #else
 #define VITRAIL_IN_REGISTER(x) __asm__ volatile("" : "+w"(x))
+#define VITRAIL_KEEP(x) __asm__ volatile("" : : "w"(x))
 #endif
+
+/// A tile of its own function: inlined into a loop over blocks, GCC would also store each of its sums in memory.
+#define VITRAIL_TILE [[gnu::noinline]]
 
 /// Makes the compiler forget where a pointer comes from: a row of sums is then stored at its own address plus a
 /// constant instead of at one of many addresses computed before.

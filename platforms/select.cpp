@@ -23,6 +23,7 @@ namespace {
 struct CpuClass {
   std::string_view name;
   bool available;
+  const char* unsuited = nullptr;  ///< why it is only taken when VITRAIL_CPU asks for it, or null
 };
 
 #if defined(VITRAIL_X86)
@@ -43,9 +44,14 @@ constexpr const char* onednn_lack = "without AVX512-VNNI its int8 product satura
 
 std::vector<CpuClass> classes_of_this_cpu() {
   const arm::Features found = arm::features(arm::read_hwcap());
-  return {{"reference", true}, {"neon", found.neon}, {"dotprod", found.dotprod}, {"i8mm", found.i8mm}};
+  const char* const unsuited = found.in_order ? "every core issues in order" : nullptr;
+  return {{"reference", true},
+          {"neon", found.neon},
+          {"dotprod_in_order", found.dotprod},
+          {"dotprod", found.dotprod, unsuited},
+          {"i8mm", found.i8mm}};
 }
-void install(Kernels& k, const auto& allowed) { arm::init(k, {allowed(1), allowed(2), allowed(3)}); }
+void install(Kernels& k, const auto& allowed) { arm::init(k, {allowed(1), allowed(2), allowed(3), allowed(4)}); }
 constexpr const char* onednn_needs = "";
 constexpr const char* onednn_lack = "on ARM without SVE its int8 product runs as reference code in double";
 
@@ -59,8 +65,8 @@ constexpr const char* onednn_lack = "its int8 product has not been tested on thi
 #endif
 
 /// Every name of every architecture, so that a name of another one is refused as absent and a misspelt one as unknown.
-constexpr std::array all_names{"reference",   "sse4_2", "avx2",    "avx_vnni", "avx512",
-                               "avx512_vnni", "neon",   "dotprod", "i8mm"};
+constexpr std::array all_names{"reference", "sse4_2",           "avx2",    "avx_vnni", "avx512", "avx512_vnni",
+                               "neon",      "dotprod_in_order", "dotprod", "i8mm"};
 
 std::string list(const std::vector<CpuClass>& classes, bool only_available) {
   std::string text;
@@ -95,13 +101,16 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   const std::vector<CpuClass> classes = classes_of_this_cpu();
   const auto limit = find_limit(classes, cpu_limit);
   if (!limit) return limit.error();
-  const auto allowed = [&](std::size_t i) { return classes[i].available && i <= *limit; };
+  const auto unsuited = [&](std::size_t i) { return cpu_limit.empty() && classes[i].unsuited; };
+  const auto allowed = [&](std::size_t i) { return classes[i].available && i <= *limit && !unsuited(i); };
   install(s.kernels, allowed);
 
   s.report += "cpu classes: " + list(classes, true) + "\n";
   for (std::size_t i = 1; i < classes.size(); ++i) {
     if (!classes[i].available)
       s.report += "  " + std::string(classes[i].name) + ": not used, this CPU lacks it\n";
+    else if (unsuited(i))
+      s.report += "  " + std::string(classes[i].name) + ": not used, " + classes[i].unsuited + "\n";
     else if (!allowed(i))
       s.report += "  " + std::string(classes[i].name) + ": not used, VITRAIL_CPU=" + std::string(cpu_limit) + "\n";
   }

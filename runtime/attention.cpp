@@ -75,20 +75,20 @@ void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
   }
 }
 
-void Engine::attention(const float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
-                       std::size_t ld_keys, std::byte* heads, float* out, const RelativeBias* bias, float* maps) {
+void Engine::attention(float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
+                       std::size_t ld_keys, std::byte* heads, const RelativeBias* bias, float* maps) {
   const auto tokens = static_cast<std::uint64_t>(heads_.tokens), rows = static_cast<std::uint64_t>(count),
              width = static_cast<std::uint64_t>(heads_.count) * static_cast<std::uint64_t>(heads_.head_dim);
   const bool int8 = heads_.dtype == DType::int8;
   const Profile::Timed timed(profile_, "attention", int8 ? kernels_.gemm_name : kernels_.simd_name,
                              2 * rows * tokens * width, 2 * (rows + tokens) * width * sizeof(float));
-  const Attended attended{queries, keys, values, ld_queries, ld_keys, count, heads, out, bias, maps};
+  const Attended attended{queries, keys, values, ld_queries, ld_keys, count, heads, bias, maps};
   int8 ? attend_int8(attended) : attend_f32(attended);
 }
 
 void Engine::attend_int8(const Attended& a) {
   const int tokens = heads_.tokens, dim = heads_.head_dim;
-  const auto D = static_cast<std::size_t>(dim), width = static_cast<std::size_t>(heads_.count) * D;
+  const auto D = static_cast<std::size_t>(dim);
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
 
   run(executor_, 2 * heads_.count, [&](int task, int) {
@@ -127,9 +127,9 @@ void Engine::attend_int8(const Attended& a) {
                             .ldacc = align_up(static_cast<std::size_t>(b.n)),
                             .scratch = scratch.gemm});
     };
-    kernels_.quantize_rows(a.queries + row * a.ld_queries + column, a.ld_queries, rows, dim, s.q, ldq,
-                           s.quant);  // q [rows, head_dim]
-    multiply(s.q, ldq, keys);         // acc [rows, T]
+    float* const queries = a.queries + row * a.ld_queries + column;
+    kernels_.quantize_rows(queries, a.ld_queries, rows, dim, s.q, ldq, s.quant);  // q [rows, head_dim]
+    multiply(s.q, ldq, keys);                                                     // acc [rows, T]
     kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum}, scale, s.scores, s.p, ldp,
                               s.quant);  // p [rows, T]
     for (int m = 0; a.maps && m < rows; ++m) {
@@ -138,14 +138,13 @@ void Engine::attend_int8(const Attended& a) {
       for (int t = 0; t < tokens; ++t) map[t] = static_cast<float>(p[t] - s.quant[m].zero_point) * s.quant[m].scale;
     }
     multiply(s.p, ldp, values);  // acc [rows, head_dim]
-    kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum}, {}, a.out + row * width + column,
-                        width);
+    kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum}, {}, queries, a.ld_queries);
   });
 }
 
 void Engine::attend_f32(const Attended& a) {
   const int tokens = heads_.tokens, dim = heads_.head_dim;
-  const auto D = static_cast<std::size_t>(dim), width = static_cast<std::size_t>(heads_.count) * D;
+  const auto D = static_cast<std::size_t>(dim);
   const int token_panels = ceil_div(tokens, PackedF32::panel), dim_panels = ceil_div(dim, PackedF32::panel);
   const std::size_t ld_scores = static_cast<std::size_t>(token_panels) * PackedF32::panel;
   const std::size_t ld_context = static_cast<std::size_t>(dim_panels) * PackedF32::panel;
@@ -167,8 +166,8 @@ void Engine::attend_f32(const Attended& a) {
     const int first = task % blocks * query_block, rows = std::min(query_block, a.count - first);
     const auto row = static_cast<std::size_t>(first);
     const std::size_t column = static_cast<std::size_t>(task / blocks) * D;
-    kernels_.gemm_f32(a.queries + row * a.ld_queries + column, a.ld_queries, rows, packed.keys, dim, token_panels,
-                      s.scores, ld_scores);  // [rows, T]
+    float* const queries = a.queries + row * a.ld_queries + column;
+    kernels_.gemm_f32(queries, a.ld_queries, rows, packed.keys, dim, token_panels, s.scores, ld_scores);  // [rows, T]
     for (int m = 0; a.bias && m < rows; ++m)
       a.bias->add(task / blocks, first + m, s.scores + static_cast<std::size_t>(m) * ld_scores);
     kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);  // [rows, T]
@@ -179,7 +178,7 @@ void Engine::attend_f32(const Attended& a) {
                       ld_context);  // [rows, head_dim]
     for (int m = 0; m < rows; ++m)
       std::copy_n(s.context + static_cast<std::size_t>(m) * ld_context, dim,
-                  a.out + (row + static_cast<std::size_t>(m)) * width + column);
+                  queries + static_cast<std::size_t>(m) * a.ld_queries);
   });
 }
 

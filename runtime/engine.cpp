@@ -154,17 +154,17 @@ void Engine::norm(const float* x, const Norm& norm, float eps, int count, int di
   });
 }
 
-void Engine::quantize(float* x, Rows& rows) {
+void Engine::quantize(float* x, std::size_t ldx, Rows& rows) {
   if (rows.f) {
     rows.f = x;
+    rows.ldf = ldx;
     return;
   }
   const Profile::Timed timed(profile_, "quantize", kernels_.simd_name, 0, elements(rows.count, rows.k) * 5);
-  const auto k = static_cast<std::size_t>(rows.k);
   run(executor_, ceil_div(rows.count, rows_per_task), [&](int task, int) {
     const int first = task * rows_per_task;
     const auto at = static_cast<std::size_t>(first);
-    kernels_.quantize_rows(x + at * k, k, std::min(rows_per_task, rows.count - first), rows.k,
+    kernels_.quantize_rows(x + at * ldx, ldx, std::min(rows_per_task, rows.count - first), rows.k,
                            rows.q + at * rows.ldq_bytes, rows.ldq_bytes, rows.quant + at);
   });
 }
@@ -179,17 +179,16 @@ void Engine::swiglu(const float* x, int count, int k, float* dst) {
   });
 }
 
-void Engine::rotate(const Plan& plan, float* qkv) {
+void Engine::rotate(const Plan& plan, float* x, std::size_t ldx, int heads) {
   const VitConfig& c = plan.config;
   const int half = c.head_dim() / 2, count = c.num_patches();
-  const Profile::Timed timed(profile_, "rotate", kernels_.simd_name, 0, elements(count, c.embed_dim) * 16);
-  const auto ld = 3 * static_cast<std::size_t>(c.embed_dim);
-  float* patches = qkv + static_cast<std::size_t>(c.prefix_tokens()) * ld;
+  const Profile::Timed timed(profile_, "rotate", kernels_.simd_name, 0, elements(count, heads * c.head_dim()) * 8);
+  float* patches = x + static_cast<std::size_t>(c.prefix_tokens()) * ldx;
   run(executor_, ceil_div(count, rows_per_task), [&](int task, int) {
     const int first = task * rows_per_task;
     const auto row = static_cast<std::size_t>(first), angle = row * static_cast<std::size_t>(half);
-    kernels_.rotate(patches + row * ld, ld, std::min(rows_per_task, count - first), 2 * c.num_heads, half,
-                    plan.cos + angle, plan.sin + angle);
+    kernels_.rotate(patches + row * ldx, ldx, std::min(rows_per_task, count - first), heads, half, plan.cos + angle,
+                    plan.sin + angle);
   });
 }
 
@@ -227,9 +226,8 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
       kernels_.finish_s32(s.acc, tile.ldacc, m, n, {rows.quant + row, linear.col_scale + n0, linear.col_sum + n0},
                           epilogue, out, ld_dst);
     } else {
-      const auto k = static_cast<std::size_t>(rows.k);
       auto* acc = reinterpret_cast<float*>(s.acc);
-      kernels_.gemm_f32(rows.f + row * k, k, m, linear.f32.at_panel(n0 / PackedF32::panel), rows.k,
+      kernels_.gemm_f32(rows.f + row * rows.ldf, rows.ldf, m, linear.f32.at_panel(n0 / PackedF32::panel), rows.k,
                         ceil_div(n, PackedF32::panel), acc, static_cast<std::size_t>(columns));
       kernels_.finish_f32(acc, static_cast<std::size_t>(columns), m, n, epilogue, out, ld_dst);
     }

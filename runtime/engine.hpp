@@ -21,7 +21,8 @@ struct Rows {
   std::uint8_t* q = nullptr;  ///< [count, ldq_bytes]
   std::size_t ldq_bytes = 0;  ///< k rounded up to 64
   RowQuant* quant = nullptr;  ///< [count]
-  float* f = nullptr;         ///< [count, k]
+  float* f = nullptr;         ///< [count, k], rows `ldf` apart
+  std::size_t ldf = 0;
 };
 
 /// The attention of one picture: which arithmetic, and its shape.
@@ -80,8 +81,8 @@ class Engine {
   void norm(const float* x, const Norm& norm, float eps, Rows& rows);
   /// LayerNorm of x [count, dim] into dst (f32 in every dtype; dst may be x).
   void norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst);
-  /// x [rows.count, rows.k] as rows: quantised in int8; in f32 just borrowed.
-  void quantize(float* x, Rows& rows);
+  /// x [rows.count, rows.k], rows `ldx` apart, as rows: quantised in int8; in f32 just borrowed.
+  void quantize(float* x, std::size_t ldx, Rows& rows);
 
   /// dst [rows.count, linear.out] = epilogue(rows · Wᵀ + b), rows of dst `ld_dst` apart.
   /// `name` is what a profile calls it.
@@ -90,16 +91,16 @@ class Engine {
 
   /// SwiGLU: x [count, 2k] → dst [count, k].
   void swiglu(const float* x, int count, int k, float* dst);
-  /// Rotary positions, in place, on the queries and keys of the patches in qkv [T, 3D] of one picture.
-  void rotate(const Plan& plan, float* qkv);
+  /// Rotary positions, in place, on the patches of `heads` heads that lie side by side: x [T, heads · head_dim] of one
+  /// picture, rows `ldx` apart.
+  void rotate(const Plan& plan, float* x, std::size_t ldx, int heads);
 
   /// Multi-head attention of one picture (Vaswani et al. 2017): queries [count, D] on keys and values [T, D], rows
-  /// `ld_…` apart → out [count, D]. `heads` holds heads_bytes(): the keys and values, packed.
+  /// `ld_…` apart. The result takes the place of the queries. `heads` holds heads_bytes(): the keys and values, packed.
   /// @param bias  what is added to the scores before softmax (f32 attention only), or null
   /// @param maps  [heads, T, T] room for the weights of the values, of which `count` rows a head are written, or null
-  void attention(const float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
-                 std::size_t ld_keys, std::byte* heads, float* out, const RelativeBias* bias = nullptr,
-                 float* maps = nullptr);
+  void attention(float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
+                 std::size_t ld_keys, std::byte* heads, const RelativeBias* bias = nullptr, float* maps = nullptr);
   std::size_t heads_bytes() const;
 
  private:
@@ -116,11 +117,11 @@ class Engine {
   void place_attention(Layout& layout, AttentionScratch& s) const;
   /// What both arithmetics are given.
   struct Attended {
-    const float *queries, *keys, *values;
+    float* queries;  ///< and the result
+    const float *keys, *values;
     std::size_t ld_queries, ld_keys;
     int count;  ///< queries
     std::byte* heads;
-    float* out;
     const RelativeBias* bias;
     float* maps;
     /// Row `query` of a head's map.

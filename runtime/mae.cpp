@@ -41,11 +41,12 @@ void predict_patches(Engine& e, const Weights& w, const Plan& plan, State& s, co
   const int tokens = static_cast<int>(seen);                                                     // S
   for (const Block& block : w.blocks) transform(e, w.dtype, plan, block, s, 1, tokens, tokens);  // x [S, D]
   Rows a = rows_of(s, w.dtype, tokens, c.embed_dim, s.rows);
-  e.norm(s.x, *w.norm, c.layer_norm_eps, a);                                                // a [S, D]
-  e.linear("decoder_embed", a, decoder.embed, Activation::none, nullptr, 0, s.tokens, DD);  // tokens [S, DD]
+  e.norm(s.x, *w.norm, c.layer_norm_eps, a);  // a [S, D]
+  e.linear("decoder_embed", a, decoder.embed, Activation::none, nullptr, 0, s.qkv,
+           DD);  // S rows of DD, in room that is free
 
-  const float *from = s.tokens + DD, *position = plan.decoder->positions;
-  for (std::size_t d = 0; d < DD; ++d) s.x[d] = s.tokens[d] + decoder.positions[d];
+  const float *from = s.qkv + DD, *position = plan.decoder->positions;
+  for (std::size_t d = 0; d < DD; ++d) s.x[d] = s.qkv[d] + decoder.positions[d];
   for (std::size_t i = 0; i < static_cast<std::size_t>(patches); ++i, position += DD) {
     const float* token = mask[i] ? decoder.mask_token : std::exchange(from, from + DD);
     for (std::size_t d = 0; d < DD; ++d) s.x[(1 + i) * DD + d] = token[d] + position[d];

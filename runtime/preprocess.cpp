@@ -5,6 +5,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "runtime/argument_error.hpp"
@@ -115,6 +116,12 @@ Placement place(int length, int crop, PreprocessConfig::CropOffset offset) {
   return {first, first - start, std::min(length, start + crop) - first};
 }
 
+/// Where the pixels of a picture go.
+struct Aim {
+  Size resized;
+  Placement x, y;
+};
+
 Status check_config(const PreprocessConfig& config, int channels) {
   if (channels != 1 && channels != 3) return argument_error("channels", std::to_string(channels), "1 or 3");
   if (config.resize < PreprocessConfig::Resize::none || config.resize > PreprocessConfig::Resize::contain_truncated)
@@ -143,6 +150,7 @@ struct Preprocessor::State {
   std::optional<Resizer> resizer;
   Size planned_size;
   PixelFormat planned_format = PixelFormat::rgb8;
+  bool planned_by_rows = false;
   Size result;
   std::size_t first_byte = 0;        // of the resized pixels in `pixels`
   std::vector<std::uint8_t> pixels;  // the result; what is around the resized pixels stays as the plan filled it
@@ -150,61 +158,83 @@ struct Preprocessor::State {
   PixelFormat format() const noexcept { return channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8; }
   std::ptrdiff_t row_bytes() const noexcept { return static_cast<std::ptrdiff_t>(result.width) * channels; }
   Result<ImageView> run(const ImageView& image);
-  Status plan(const ImageView& image, Size resized, Placement x, Placement y);
+  Result<ImageView> run(RowSource& rows);
+  Result<Aim> aim(Size size);
+  Status plan(Size size, PixelFormat source_format, bool by_rows, const Aim& aim);
+  template <class Source>
+  Result<ImageView> resize(Source& source, Size size, PixelFormat source_format, const Aim& aim);
 };
 
 /// Throws std::bad_alloc.
-Status Preprocessor::State::plan(const ImageView& image, Size resized, Placement x, Placement y) {
+Status Preprocessor::State::plan(Size size, PixelFormat source_format, bool by_rows, const Aim& aim) {
   resizer.reset();
   Resizer::Options options;
-  options.src_width = image.width;
-  options.src_height = image.height;
-  options.dst_width = resized.width;
-  options.dst_height = resized.height;
-  options.window_x = x.src;
-  options.window_y = y.src;
-  options.window_width = x.length;
-  options.window_height = y.length;
-  options.src_format = image.format;
+  options.src_width = size.width;
+  options.src_height = size.height;
+  options.dst_width = aim.resized.width;
+  options.dst_height = aim.resized.height;
+  options.window_x = aim.x.src;
+  options.window_y = aim.y.src;
+  options.window_width = aim.x.length;
+  options.window_height = aim.y.length;
+  options.src_format = source_format;
   options.dst_format = format();
   options.filter = config.resample;
   options.pass_order = config.pass_order;
   options.backend = config.backend;
+  options.by_rows = by_rows;
   Result<Resizer> made = Resizer::plan(options);
   if (!made) return made.error();
   pixels.resize(static_cast<std::size_t>(row_bytes()) * static_cast<std::size_t>(result.height));
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = config.fill[i % static_cast<std::size_t>(channels)];
-  first_byte = static_cast<std::size_t>(y.dst * row_bytes() + static_cast<std::ptrdiff_t>(x.dst) * channels);
+  first_byte = static_cast<std::size_t>(aim.y.dst * row_bytes() + static_cast<std::ptrdiff_t>(aim.x.dst) * channels);
   resizer.emplace(*std::move(made));
-  planned_size = {image.width, image.height};
-  planned_format = image.format;
+  planned_size = size;
+  planned_format = source_format;
+  planned_by_rows = by_rows;
   return {};
 }
 
-Result<ImageView> Preprocessor::State::run(const ImageView& image) {
+/// Sets `result`, too.
+Result<Aim> Preprocessor::State::aim(Size size) {
   if (Status status = check_config(config, channels); !status) return status.error();
-  if (Status status = check(image); !status) return status.error();
-
-  const Size size{image.width, image.height};
   const Result<Size> wanted = resized_size(config, size);
   if (!wanted) return wanted.error();
   const Size resized = *wanted;
   result = config.center_crop ? Size{config.crop_width, config.crop_height} : resized;
-  const Placement x = place(resized.width, result.width, config.crop_offset);
-  const Placement y = place(resized.height, result.height, config.crop_offset);
+  return Aim{resized, place(resized.width, result.width, config.crop_offset),
+             place(resized.height, result.height, config.crop_offset)};
+}
 
-  const bool same_pixels = resized == size && image.format == format();
-  if (same_pixels && x.length == result.width && y.length == result.height) {
-    return ImageView{image.row(y.src) + static_cast<std::ptrdiff_t>(x.src) * channels, result.width, result.height,
-                     image.stride_bytes, image.format};
-  }
-
-  const bool planned = resizer && planned_size == size && planned_format == image.format;
+template <class Source>
+Result<ImageView> Preprocessor::State::resize(Source& source, Size size, PixelFormat source_format, const Aim& aim) {
+  constexpr bool by_rows = std::is_same_v<Source, RowSource>;
+  const bool planned = resizer && planned_size == size && planned_format == source_format && planned_by_rows == by_rows;
   if (!planned) {
-    if (Status status = plan(image, resized, x, y); !status) return status.error();
+    if (Status status = plan(size, source_format, by_rows, aim); !status) return status.error();
   }
-  if (Status status = resizer->run(image, pixels.data() + first_byte, row_bytes()); !status) return status.error();
+  if (Status status = resizer->run(source, pixels.data() + first_byte, row_bytes()); !status) return status.error();
   return ImageView{pixels.data(), result.width, result.height, row_bytes(), format()};
+}
+
+Result<ImageView> Preprocessor::State::run(const ImageView& image) {
+  if (Status status = check(image); !status) return status.error();
+  const Size size{image.width, image.height};
+  const auto to = aim(size);
+  if (!to) return to.error();
+  const bool same_pixels = to->resized == size && image.format == format();
+  if (same_pixels && to->x.length == result.width && to->y.length == result.height) {
+    return ImageView{image.row(to->y.src) + static_cast<std::ptrdiff_t>(to->x.src) * channels, result.width,
+                     result.height, image.stride_bytes, image.format};
+  }
+  return resize(image, size, image.format, *to);
+}
+
+Result<ImageView> Preprocessor::State::run(RowSource& rows) {
+  const Size size{rows.width(), rows.height()};
+  const auto to = aim(size);
+  if (!to) return to.error();
+  return resize(rows, size, rows.format(), *to);
 }
 
 Preprocessor::Preprocessor(const PreprocessConfig& config, int channels) : state_(std::make_unique<State>()) {
@@ -218,6 +248,14 @@ Preprocessor::~Preprocessor() = default;
 Result<ImageView> Preprocessor::run(const ImageView& image) noexcept {
   try {
     return state_->run(image);
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::out_of_memory, {}};
+  }
+}
+
+Result<ImageView> Preprocessor::run(RowSource& rows) noexcept {
+  try {
+    return state_->run(rows);
   } catch (const std::bad_alloc&) {
     return Error{ErrorCode::out_of_memory, {}};
   }

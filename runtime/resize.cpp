@@ -60,10 +60,47 @@ Status check_options(const Resizer::Options& o) {
   return {};
 }
 
+Status check_planned(const Resizer::Options& o, int width, int height, PixelFormat format) {
+  if (width == o.src_width && height == o.src_height && format == o.src_format) return {};
+  return argument_error("src", describe(width, height, format),
+                        describe(o.src_width, o.src_height, o.src_format) + ", as planned");
+}
+
 template <class T>
 std::size_t bytes(const std::vector<T>& vector) noexcept {
   return vector.capacity() * sizeof(T);
 }
+
+/// The rows of a picture, whole or coming; asked for from the top to the bottom, some perhaps not at all.
+class SourceRows {
+ public:
+  explicit SourceRows(const ImageView& view) noexcept : view_(&view) {}
+  explicit SourceRows(RowSource& source) noexcept : source_(&source) {}
+
+  /// Row y; null after an error. Of a source that is coming, it is valid until the next call.
+  const std::uint8_t* row(int y) {
+    if (view_) return view_->row(y);
+    while (next_ <= y && status_) {
+      const auto row = source_->next_row();
+      ++next_;
+      row_ = row ? *row : nullptr;
+      if (!row) status_ = row.error();
+    }
+    return row_;
+  }
+  /// Reads what nobody asked for.
+  Status finish() {
+    if (source_) row(source_->height() - 1);
+    return status_;
+  }
+
+ private:
+  const ImageView* view_ = nullptr;
+  RowSource* source_ = nullptr;
+  int next_ = 0;
+  const std::uint8_t* row_ = nullptr;
+  Status status_;
+};
 
 }  // namespace
 
@@ -90,7 +127,7 @@ struct Resizer::Plan {
   int first_column;
   int columns;
   /// Those rows, [ring_rows, columns · channels]; source row y lies at y % ring_rows. So the scratch depends on the
-  /// reduction, not on the picture's height, and stays in the nearest caches. Empty where they can be read in the
+  /// reduction, not on the picture's height, and stays in the nearest caches. Empty where they can be read in a whole
   /// source.
   template <class Sample>
   struct Ring {
@@ -117,10 +154,10 @@ struct Resizer::Plan {
   void first_pass(const std::uint8_t* src_row, std::int32_t* dst) noexcept;
   template <class Sample>
   void horizontal_pass(const std::uint8_t* pixels, PixelFormat format, Sample* dst) noexcept;
-  void vertical_pass(const ImageView& src, int i, int& next_row, std::uint8_t* dst) noexcept;
+  bool vertical_pass(SourceRows& src, int i, int& next_row, std::uint8_t* dst);
   template <class Sample>
-  void vertical_pass(Ring<Sample>& from, const ImageView& src, int i, int& next_row, std::uint8_t* dst) noexcept;
-  void run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept;
+  bool vertical_pass(Ring<Sample>& from, SourceRows& src, int i, int& next_row, std::uint8_t* dst);
+  Status run(SourceRows src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes);
 };
 
 Resizer::Plan::Plan(const Options& o) : options(o) {
@@ -150,7 +187,7 @@ Resizer::Plan::Plan(const Options& o) : options(o) {
   }
   if (vertical) {
     filter_y = make_axis_filter(o.src_height, o.dst_height, o.window_y, o.window_height, o.filter, o.backend);
-    if ((horizontal && !vertical_first) || converts()) ring_rows = filter_y.longest();
+    if ((horizontal && !vertical_first) || converts() || o.by_rows) ring_rows = filter_y.longest();
     const auto make = [this](auto& r) {
       r.taps.resize(static_cast<std::size_t>(filter_y.longest()));
       r.rows.resize(static_cast<std::size_t>(ring_rows) * row_bytes());
@@ -180,14 +217,14 @@ void Resizer::Plan::horizontal_pass(const std::uint8_t* pixels, PixelFormat form
   resize_row(planes.data(), plane_pitch, channels, filter_x, weights_x, dst);
 }
 
-/// Row `i` of the window. Rows of the source before `next_row` have been through the first pass.
-void Resizer::Plan::vertical_pass(const ImageView& src, int i, int& next_row, std::uint8_t* dst) noexcept {
-  unrounded ? vertical_pass(unrounded_ring, src, i, next_row, dst) : vertical_pass(ring, src, i, next_row, dst);
+/// Row `i` of the window; false where the source ended in an error. Rows of the source before `next_row` have been
+/// through the first pass.
+bool Resizer::Plan::vertical_pass(SourceRows& src, int i, int& next_row, std::uint8_t* dst) {
+  return unrounded ? vertical_pass(unrounded_ring, src, i, next_row, dst) : vertical_pass(ring, src, i, next_row, dst);
 }
 
 template <class Sample>
-void Resizer::Plan::vertical_pass(Ring<Sample>& from, const ImageView& src, int i, int& next_row,
-                                  std::uint8_t* dst) noexcept {
+bool Resizer::Plan::vertical_pass(Ring<Sample>& from, SourceRows& src, int i, int& next_row, std::uint8_t* dst) {
   const FilterSpan span = filter_y.spans[static_cast<std::size_t>(i)];
   next_row = std::max(next_row, span.first);
   for (int k = 0; k < span.count; ++k) {
@@ -200,29 +237,33 @@ void Resizer::Plan::vertical_pass(Ring<Sample>& from, const ImageView& src, int 
     }
     Sample* slot = from.rows.data() + static_cast<std::size_t>(y % ring_rows) * row_bytes();
     if (y == next_row) {
-      first_pass(src.row(y), slot);
+      const std::uint8_t* row = src.row(y);
+      if (!row) return false;
+      first_pass(row, slot);
       ++next_row;
     }
     from.taps[static_cast<std::size_t>(k)] = slot;
   }
   blend_rows(from.taps.data(), filter_y.row(i), span.count, dst, row_bytes());
+  return true;
 }
 
-void Resizer::Plan::run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept {
+Status Resizer::Plan::run(SourceRows src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) {
   int next_row = 0;
   for (int i = 0; i < options.window_height; ++i) {
     std::uint8_t* dst_row = dst + i * dst_stride_bytes;
     std::uint8_t* work_row = gray_row.empty() ? dst_row : gray_row.data();
-    if (vertical_first) {
-      vertical_pass(src, i, next_row, blended.data());
-      horizontal_pass(blended.data(), work, work_row);
-    } else if (vertical) {
-      vertical_pass(src, i, next_row, work_row);
+    if (vertical) {
+      if (!vertical_pass(src, i, next_row, vertical_first ? blended.data() : work_row)) break;
+      if (vertical_first) horizontal_pass(blended.data(), work, work_row);
     } else {
-      first_pass(src.row(options.window_y + i), work_row);
+      const std::uint8_t* row = src.row(options.window_y + i);
+      if (!row) break;
+      first_pass(row, work_row);
     }
     if (work_row != dst_row) convert_row(work_row, work, dst_row, options.dst_format, options.window_width);
   }
+  return src.finish();
 }
 
 Resizer::Resizer(std::unique_ptr<Plan> plan) noexcept : plan_(std::move(plan)) {}
@@ -245,19 +286,21 @@ Result<Resizer> Resizer::plan(const Options& options) {
   }
 }
 
-Status Resizer::run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept {
-  try {
-    if (Status status = check(src); !status) return status;
-    const Options& o = plan_->options;
-    if (src.width != o.src_width || src.height != o.src_height || src.format != o.src_format) {
-      return argument_error("src", describe(src.width, src.height, src.format),
-                            describe(o.src_width, o.src_height, o.src_format) + ", as planned");
-    }
-  } catch (const std::bad_alloc&) {  // the message does not fit; the code still says what happened
-    return Error{ErrorCode::invalid_argument, {}};
-  }
-  plan_->run(src, dst, dst_stride_bytes);
-  return {};
+Status Resizer::run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept try {
+  if (Status status = check(src); !status) return status;
+  if (Status status = check_planned(plan_->options, src.width, src.height, src.format); !status) return status;
+  return plan_->run(SourceRows(src), dst, dst_stride_bytes);
+} catch (const std::bad_alloc&) {  // the message does not fit; the code still says what happened
+  return Error{ErrorCode::invalid_argument, {}};
+}
+
+Status Resizer::run(RowSource& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept try {
+  const Options& o = plan_->options;
+  if (!o.by_rows) return argument_error("src", "a picture that comes row by row", "a plan with by_rows");
+  if (Status status = check_planned(o, src.width(), src.height(), src.format()); !status) return status;
+  return plan_->run(SourceRows(src), dst, dst_stride_bytes);
+} catch (const std::bad_alloc&) {
+  return Error{ErrorCode::out_of_memory, {}};
 }
 
 std::size_t Resizer::memory_bytes() const noexcept {

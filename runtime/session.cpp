@@ -9,7 +9,7 @@
 
 #include "runtime/mae.hpp"
 #include "runtime/model_impl.hpp"
-#include "runtime/pixel_rows.hpp"
+#include "runtime/pictures.hpp"
 #include "runtime/vit.hpp"
 
 namespace vitrail {
@@ -44,7 +44,8 @@ struct Session::Impl {
         info(make_info(weights, largest.config)),
         engine(std::move(selection), options.executor, options.threads, extent_of(largest),
                // The scores of a network with a relative bias exist in f32 only.
-               weights.dtype == DType::f32 || !largest.biases.empty() ? DType::f32 : options.attention) {
+               weights.dtype == DType::f32 || !largest.biases.empty() ? DType::f32 : options.attention),
+        pictures(largest.config.preprocess, largest.config.channels, options.max_batch) {
     const VitConfig& c = largest.config;
     if (!layers.empty()) request.outputs = request.outputs | Outputs::intermediate_layers;
     if (request.wants(Outputs::attentions) && attention_layers.empty()) {
@@ -60,14 +61,11 @@ struct Session::Impl {
     };
     if (options.profile) {
       const int layers = c.num_layers + (c.decoder ? c.decoder->num_layers : 0);
-      engine.keep_profile(static_cast<std::size_t>(max_batch + 8) * static_cast<std::size_t>(layers + 3));
+      engine.keep_profile(static_cast<std::size_t>(3 * max_batch + 9) * static_cast<std::size_t>(layers + 3));
     }
     arena_bytes = place(nullptr);
     arena = allocate_aligned(arena_bytes);
     place(arena.get());
-    for (int b = 0; b < max_batch; ++b) preprocessors.emplace_back(c.preprocess, c.channels);
-    pixels.resize(static_cast<std::size_t>(max_batch));
-    converted.resize(static_cast<std::size_t>(max_batch));
     plans.reserve(max_plans);
     plans.push_back(std::move(largest));
     plan = &plans[0];
@@ -80,10 +78,12 @@ struct Session::Impl {
     const Block& block = weights.blocks[0];
     engine.prepare(weights.patch, c.num_patches());
     const int last_rows = request.last_rows(weights, c.num_tokens());
+    if (last_rows > 0) engine.prepare(block.queries(), last_rows);
     for (int b = 1; b <= max_batch; ++b) {
       for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) engine.prepare(*l, b * c.num_tokens());
       for (const auto* l : {&block.proj, &block.fc1, &block.fc2})
         if (last_rows > 0) engine.prepare(*l, b * last_rows);
+      if (last_rows > 0) engine.prepare(block.keys_values(), b * c.num_tokens());
       for (const auto* l : {&weights.pooler, &weights.projection, &weights.head, &weights.head_dist})
         if (*l) engine.prepare(**l, b);
       if (const auto& pool = weights.attention_pool) {
@@ -108,9 +108,10 @@ struct Session::Impl {
     return r;
   }
 
-  Status choose_plan(std::span<const ImageView> images);
+  Status choose_plan(int height, int width);
   Status prepare_pictures(std::span<const ImageView> images);
-  Result<Pixels> network_pixels(const ImageView& image, std::size_t b);
+  Status prepare_picture(RowSource& picture);
+  Result<Output> forward(std::size_t batch, Outputs outputs, Clock::time_point start);
   Output output(const Request& r, std::size_t batch) const;
 
   static constexpr std::size_t max_plans = 16;
@@ -128,21 +129,12 @@ struct Session::Impl {
   AlignedBytes arena;
   std::size_t arena_bytes = 0;
   State state;
-  std::vector<Preprocessor> preprocessors;  ///< one per picture of a batch: each keeps its result until the run is over
-  std::vector<Pixels> pixels;
-  std::vector<std::vector<std::uint8_t>> converted;  ///< pictures of the network's size in another pixel format
+  Pictures pictures;
   Timing timing;
 };
 
 /// any_size: the plan of the pictures' own size, made when it is seen for the first time.
-Status Session::Impl::choose_plan(std::span<const ImageView> images) {
-  if (!any_size) return {};
-  const int height = images[0].height, width = images[0].width;
-  for (const ImageView& image : images)
-    if (image.height != height || image.width != width)
-      return Error{ErrorCode::invalid_argument, "images: found " + size_text(image.height, image.width) +
-                                                    " pixels after " + size_text(height, width) +
-                                                    ", expected pictures of one size (SessionOptions::any_size)"};
+Status Session::Impl::choose_plan(int height, int width) {
   if (height == plan->config.image_height && width == plan->config.image_width) return {};
   const auto known = std::find_if(plans.begin() + 1, plans.end(), [&](const Plan& p) {
     return p.config.image_height == height && p.config.image_width == width;
@@ -168,37 +160,33 @@ Status Session::Impl::choose_plan(std::span<const ImageView> images) {
 }
 
 Status Session::Impl::prepare_pictures(std::span<const ImageView> images) {
-  if (auto status = choose_plan(images); !status) return status;
-  for (std::size_t b = 0; b < images.size(); ++b) {
-    auto made = network_pixels(images[b], b);
-    if (!made) return made.error();
-    pixels[b] = *made;
+  if (any_size) {
+    const int height = images[0].height, width = images[0].width;
+    for (const ImageView& image : images)
+      if (image.height != height || image.width != width)
+        return Error{ErrorCode::invalid_argument, "images: found " + size_text(image.height, image.width) +
+                                                      " pixels after " + size_text(height, width) +
+                                                      ", expected pictures of one size (SessionOptions::any_size)"};
+    if (auto status = choose_plan(height, width); !status) return status;
   }
+  for (std::size_t b = 0; b < images.size(); ++b)
+    if (auto status = pictures.take(plan->config, images[b], b); !status) return status;
   return {};
 }
 
-/// The picture as u8 [image_height, image_width, channels]: as it is, reordered, or resized and cropped.
-Result<Pixels> Session::Impl::network_pixels(const ImageView& image, std::size_t b) {
-  const VitConfig& c = plan->config;
-  if (auto status = check(image); !status) return status.error();
-  const PixelFormat wanted = c.channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb8;
-  ImageView view = image;
-  if (view.width != c.image_width || view.height != c.image_height) {
-    auto processed = preprocessors[b].run(image);
-    if (!processed) return processed.error();
-    view = *processed;
-    if (view.width != c.image_width || view.height != c.image_height)
-      return Error{ErrorCode::invalid_argument, "image: found " + size_text(view.height, view.width) +
-                                                    " pixels after preprocessing, expected " +
-                                                    size_text(c.image_height, c.image_width)};
-  }
-  if (view.format == wanted) return Pixels{view.data, view.stride_bytes};
-  auto& buffer = converted[b];
-  const std::size_t row_bytes = static_cast<std::size_t>(c.image_width) * static_cast<std::size_t>(c.channels);
-  buffer.resize(row_bytes * static_cast<std::size_t>(c.image_height));  // allocates the first time only
-  for (int y = 0; y < view.height; ++y)
-    convert_row(view.row(y), view.format, buffer.data() + static_cast<std::size_t>(y) * row_bytes, wanted, view.width);
-  return Pixels{buffer.data(), static_cast<std::ptrdiff_t>(row_bytes)};
+Status Session::Impl::prepare_picture(RowSource& picture) {
+  if (any_size)
+    if (auto status = choose_plan(picture.height(), picture.width()); !status) return status;
+  return pictures.take(plan->config, picture);
+}
+
+Result<Output> Session::Impl::forward(std::size_t batch, Outputs outputs, Clock::time_point start) {
+  const Request wanted = part(outputs);
+  const auto ready = Clock::now();
+  engine.profile().start();
+  vitrail::forward(engine, weights, *plan, state, pictures.first(batch), wanted);
+  timing = {milliseconds(ready - start), milliseconds(Clock::now() - ready)};
+  return output(wanted, batch);
 }
 
 Output Session::Impl::output(const Request& r, std::size_t batch) const {
@@ -215,7 +203,7 @@ Output Session::Impl::output(const Request& r, std::size_t batch) const {
   if (weights.projection)
     out.image_embeds =
         give(Outputs::image_embeds, state.image_embeds, batch * static_cast<std::size_t>(c.projection_dim));
-  out.tokens = give(Outputs::tokens, state.tokens, batch * T * D);
+  out.tokens = give(Outputs::tokens, state.x, batch * T * D);
   out.registers = give(Outputs::registers, state.registers, batch * registers * D);
   out.pooled = give(Outputs::pooled, state.pooled, batch * D);
   out.patch_embed = give(Outputs::patch_embed, state.patch_embed, batch * N * D);
@@ -309,6 +297,14 @@ Result<Session> Model::session(const SessionOptions& options) const try {
 
 Result<Output> Session::run(const ImageView& image) noexcept { return run(std::span(&image, 1)); }
 
+Result<Output> Session::run(RowSource& picture) noexcept try {
+  const auto start = Clock::now();
+  if (auto status = impl_->prepare_picture(picture); !status) return status.error();
+  return impl_->forward(1, impl_->request.outputs, start);
+} catch (...) {
+  return Error{ErrorCode::out_of_memory, {}};
+}
+
 Result<Output> Session::run(std::span<const ImageView> images) noexcept { return run(images, impl_->request.outputs); }
 
 Result<Output> Session::run(std::span<const ImageView> images, Outputs outputs) noexcept try {
@@ -320,14 +316,9 @@ Result<Output> Session::run(std::span<const ImageView> images, Outputs outputs) 
     return Error{ErrorCode::invalid_argument,
                  "outputs: found one that SessionOptions::outputs does not have, expected "
                  "those there is memory for"};
-  const Request request = s.part(outputs);
   const auto start = Clock::now();
   if (auto status = s.prepare_pictures(images); !status) return status.error();
-  const auto ready = Clock::now();
-  s.engine.profile().start();
-  forward(s.engine, s.weights, *s.plan, s.state, std::span(s.pixels).first(images.size()), request);
-  s.timing = {milliseconds(ready - start), milliseconds(Clock::now() - ready)};
-  return s.output(request, images.size());
+  return s.forward(images.size(), outputs, start);
 } catch (...) {
   return Error{ErrorCode::out_of_memory, {}};
 }
@@ -347,8 +338,8 @@ Result<Reconstruction> Session::reconstruct(const ImageView& image, std::span<co
                                                   std::to_string(c.grid_columns()) + ")"};
   const auto ready = Clock::now();
   s.engine.profile().start();
-  predict_patches(s.engine, s.weights, *s.plan, s.state, s.pixels[0], mask.data());
-  predicted_pixels(*s.plan, s.state, s.pixels[0], mask.data());
+  predict_patches(s.engine, s.weights, *s.plan, s.state, s.pictures.first(1)[0], mask.data());
+  predicted_pixels(*s.plan, s.state, s.pictures.first(1)[0], mask.data());
   s.timing = {milliseconds(ready - start), milliseconds(Clock::now() - ready)};
   return Reconstruction{{s.state.predictions, size},
                         {s.state.predicted, size},

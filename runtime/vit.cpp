@@ -8,6 +8,7 @@ Rows rows_of(const State& s, DType dtype, int count, int k, float* f) {
   Rows rows{.count = count, .k = k};
   if (dtype == DType::f32) {
     rows.f = f;
+    rows.ldf = static_cast<std::size_t>(k);
   } else {
     rows.q = s.q;
     rows.ldq_bytes = align_up(static_cast<std::size_t>(k));
@@ -28,7 +29,8 @@ void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels
                .q = s.patches,  // [N, P·P·C]
                .ldq_bytes = align_up(static_cast<std::size_t>(c.patch_size())),
                .quant = s.quant,
-               .f = s.patches_f32};
+               .f = s.patches_f32,
+               .ldf = static_cast<std::size_t>(c.patch_size())};
   e.patchify(plan, w, picture.data, picture.stride_bytes, patches);
   std::copy_n(w.prefix, prefix_dim, x);
   e.linear("patch_embed", patches, w.patch, Activation::none, plan.positions, dim, x + prefix_dim, dim);  // [N, D]
@@ -54,28 +56,29 @@ void pool(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch, 
   const auto D = static_cast<std::size_t>(c.embed_dim), TD = static_cast<std::size_t>(tokens) * D;
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) {
     if (c.pool == Pool::mean)
-      mean_of_patches(c, s.tokens + b * TD, s.pooled + b * D);
+      mean_of_patches(c, s.x + b * TD, s.pooled + b * D);
     else if (c.pool != Pool::attention)
-      std::copy_n(s.tokens + b * TD, D, s.pooled + b * D);
+      std::copy_n(s.x + b * TD, D, s.pooled + b * D);
   }
   if (w.pool_norm) e.norm(s.pooled, *w.pool_norm, c.layer_norm_eps, batch, c.embed_dim, s.pooled);
   if (!w.attention_pool) return;
 
   const AttentionPool& p = *w.attention_pool;
-  Rows a = rows_of(s, w.dtype, batch * tokens, c.embed_dim, s.tokens);
-  e.quantize(s.tokens, a);
+  Rows a = rows_of(s, w.dtype, batch * tokens, c.embed_dim, s.x);
+  e.quantize(s.x, D, a);
   e.linear("pool_kv", a, p.key_value, Activation::none, nullptr, 0, s.qkv, 2 * D);  // key, value [B·T, 2D]
-  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
-    e.attention(p.query, D, 1, s.qkv + 2 * b * TD, s.qkv + 2 * b * TD + D, 2 * D, s.heads,
-                s.rows + b * D);  // rows [B, D]
+  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) {
+    std::copy_n(p.query, D, s.rows + b * D);
+    e.attention(s.rows + b * D, D, 1, s.qkv + 2 * b * TD, s.qkv + 2 * b * TD + D, 2 * D, s.heads);  // rows [B, D]
+  }
   a = rows_of(s, w.dtype, batch, c.embed_dim, s.rows);
-  e.quantize(s.rows, a);
+  e.quantize(s.rows, D, a);
   e.linear("pool_proj", a, p.proj, Activation::none, nullptr, 0, s.pooled, D);  // pooled [B, D]
   e.norm(s.pooled, p.norm, c.layer_norm_eps, a);
   e.linear("pool_fc1", a, p.fc1, c.activation, nullptr, 0, s.hidden,
            static_cast<std::size_t>(c.mlp_dim));  // hidden [B, M]
   Rows h = rows_of(s, w.dtype, batch, c.mlp_dim, s.hidden);
-  e.quantize(s.hidden, h);
+  e.quantize(s.hidden, static_cast<std::size_t>(c.mlp_dim), h);
   e.linear("pool_fc2", h, p.fc2, Activation::none, s.pooled, D, s.pooled, D);  // pooled += [B, D]
 }
 
@@ -83,8 +86,8 @@ void pool(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch, 
 void cls_and_mean(const VitConfig& c, State& s, int batch) {
   const auto D = static_cast<std::size_t>(c.embed_dim), TD = static_cast<std::size_t>(c.num_tokens()) * D;
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) {
-    std::copy_n(s.tokens + b * TD, D, s.head_rows + 2 * b * D);
-    mean_of_patches(c, s.tokens + b * TD, s.head_rows + (2 * b + 1) * D);
+    std::copy_n(s.x + b * TD, D, s.head_rows + 2 * b * D);
+    mean_of_patches(c, s.x + b * TD, s.head_rows + (2 * b + 1) * D);
   }
 }
 
@@ -95,12 +98,12 @@ void classify(Engine& e, const Weights& w, const VitConfig& c, State& s, int bat
   float* features = s.pooled;
   if (c.pool == Pool::cls_and_mean) cls_and_mean(c, s, batch), features = s.head_rows;
   Rows rows = rows_of(s, w.dtype, batch, w.head->in, features);
-  e.quantize(features, rows);
+  e.quantize(features, static_cast<std::size_t>(w.head->in), rows);
   e.linear("head", rows, *w.head, Activation::none, nullptr, 0, s.logits, labels);
   if (!w.head_dist) return;
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
-    std::copy_n(s.tokens + (b * static_cast<std::size_t>(tokens) + 1) * dim, dim, s.rows + b * dim);
-  e.quantize(s.rows, rows);
+    std::copy_n(s.x + (b * static_cast<std::size_t>(tokens) + 1) * dim, dim, s.rows + b * dim);
+  e.quantize(s.rows, dim, rows);
   e.linear("head", rows, *w.head_dist, Activation::none, nullptr, 0, s.logits_dist, labels);
   for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * labels; ++i)
     s.logits[i] = (s.logits[i] + s.logits_dist[i]) * 0.5f;
@@ -117,7 +120,7 @@ void heads(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch,
   const bool finish = w.pooler && request.wants(Outputs::pooled);
   if (!project && !finish) return;
   Rows p = rows_of(s, w.dtype, batch, c.embed_dim, s.pooled);
-  e.quantize(s.pooled, p);
+  e.quantize(s.pooled, D, p);
   if (project)  // image_embeds [B, projection_dim]
     e.linear("projection", p, *w.projection, Activation::none, nullptr, 0, s.image_embeds,
              static_cast<std::size_t>(c.projection_dim));
@@ -165,6 +168,38 @@ int Request::blocks(const Weights& w, int tokens) const {
   return last + 1;
 }
 
+namespace {
+
+/// Rows first … first + count − 1.
+Rows slice(Rows rows, std::size_t first, int count) {
+  rows.count = count;
+  rows.quant += first;
+  if (rows.f)
+    rows.f += first * rows.ldf;
+  else
+    rows.q += first * rows.ldq_bytes;
+  return rows;
+}
+
+/// s.qkv [B·T, 3D] of the rows a [B·T, D]: keys and values of all tokens, queries of the first `rows` of each picture.
+void project(Engine& e, const Plan& plan, const Block& block, const Rows& a, State& s, int batch, int tokens,
+             int rows) {
+  const auto D = static_cast<std::size_t>(a.k), T = static_cast<std::size_t>(tokens);
+  const auto B = static_cast<std::size_t>(batch);
+  if (rows == tokens) {
+    e.linear("qkv", a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);
+  } else {
+    e.linear("keys_values", a, block.keys_values(), Activation::none, nullptr, 0, s.qkv + block.first_of_keys(), 3 * D);
+    for (std::size_t b = 0; b < B; ++b)
+      e.linear("queries", slice(a, b * T, rows), block.queries(), Activation::none, nullptr, 0, s.qkv + 3 * b * T * D,
+               3 * D);
+  }
+  if (!plan.cos) return;
+  for (std::size_t b = 0; b < B; ++b) e.rotate(plan, s.qkv + 3 * b * T * D, 3 * D, 2 * plan.config.num_heads);
+}
+
+}  // namespace
+
 void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, State& s, int batch, int tokens, int rows,
                const RelativeBias* bias, float* maps) {
   const VitConfig& c = plan.config;
@@ -173,20 +208,22 @@ void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, Sta
   const auto T = static_cast<std::size_t>(tokens), R = static_cast<std::size_t>(rows), TD = T * D;
 
   Rows a = rows_of(s, dtype, batch * tokens, c.embed_dim, s.rows);
-  e.norm(s.x, block.norm1, c.layer_norm_eps, a);                              // a [B·T, D]
-  e.linear("qkv", a, block.qkv, Activation::none, nullptr, 0, s.qkv, 3 * D);  // qkv [B·T, 3D]
-  for (std::size_t b = 0; plan.cos && b < static_cast<std::size_t>(batch); ++b) e.rotate(plan, s.qkv + 3 * b * TD);
+  e.norm(s.x, block.norm1, c.layer_norm_eps, a);       // a [B·T, D]
+  project(e, plan, block, a, s, batch, tokens, rows);  // qkv [B·T, 3D]
   e.shape_attention(tokens, c.num_heads, c.head_dim());
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) {
-    const float* qkv = s.qkv + 3 * b * TD;
-    e.attention(qkv, 3 * D, rows, qkv + D, qkv + 2 * D, 3 * D, s.heads, s.rows + b * R * D, bias,
-                maps ? maps + b * static_cast<std::size_t>(c.num_heads) * T * T : nullptr);  // rows [B·R, D]
-    if (rows != tokens) std::copy_n(s.x + b * TD, R * D, s.x + b * R * D);                   // x [B, R, D]
+    float* qkv = s.qkv + 3 * b * TD;
+    e.attention(qkv, 3 * D, rows, qkv + D, qkv + 2 * D, 3 * D, s.heads, bias,
+                maps ? maps + b * static_cast<std::size_t>(c.num_heads) * T * T : nullptr);  // queries [B·T, D]
+    if (rows == tokens) continue;
+    std::copy_n(s.x + b * TD, R * D, s.x + b * R * D);                                              // x [B, R, D]
+    for (std::size_t r = 0; r < R; ++r) std::copy_n(qkv + r * 3 * D, D, s.rows + (b * R + r) * D);  // rows [B·R, D]
   }
   a.count = count;
-  e.quantize(s.rows, a);                                              // a [B·R, D]
-  e.linear("proj", a, block.proj, Activation::none, s.x, D, s.x, D);  // x += [B·R, D]
+  rows == tokens ? e.quantize(s.qkv, 3 * D, a) : e.quantize(s.rows, D, a);  // a [B·R, D]
+  e.linear("proj", a, block.proj, Activation::none, s.x, D, s.x, D);        // x += [B·R, D]
 
+  a = rows_of(s, dtype, count, c.embed_dim, s.rows);
   e.norm(s.x, block.norm2, c.layer_norm_eps, a);  // a [B·R, D]
   if (c.gated_mlp) {
     e.linear("fc1", a, block.fc1, Activation::none, nullptr, 0, s.gates, 2 * M);  // gates [B·R, 2M]
@@ -195,7 +232,7 @@ void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, Sta
     e.linear("fc1", a, block.fc1, c.activation, nullptr, 0, s.hidden, M);  // hidden [B·R, M]
   }
   Rows h = rows_of(s, dtype, count, c.mlp_dim, s.hidden);
-  e.quantize(s.hidden, h);                                          // h [B·R, M]
+  e.quantize(s.hidden, M, h);                                       // h [B·R, M]
   e.linear("fc2", h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·R, D]
 }
 
@@ -210,8 +247,10 @@ void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<
   int tokens = c.num_tokens();
   const auto final_norm = [&](float* dst) {
     const std::size_t size = static_cast<std::size_t>(batch * tokens) * D;
-    w.norm ? e.norm(s.x, *w.norm, c.layer_norm_eps, batch * tokens, c.embed_dim, dst)
-           : static_cast<void>(std::copy_n(s.x, size, dst));
+    if (w.norm)
+      e.norm(s.x, *w.norm, c.layer_norm_eps, batch * tokens, c.embed_dim, dst);
+    else if (dst != s.x)
+      std::copy_n(s.x, size, dst);
   };
   const auto keep_hidden_state = [&](std::size_t index) {
     if (request.wants(Outputs::hidden_states)) std::copy_n(s.x, B * T * D, s.hidden_states + index * B * T * D);
@@ -234,11 +273,11 @@ void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<
   }
   if (blocks < c.num_layers) return;
 
-  final_norm(s.tokens);  // tokens [B, R, D]
+  final_norm(s.x);  // x [B, R, D]
   const auto R = static_cast<std::size_t>(tokens), prefix = static_cast<std::size_t>(c.prefix_tokens());
   const auto registers = static_cast<std::size_t>(c.registers);
   for (std::size_t b = 0; b < B; ++b) {
-    const float* of_picture = s.tokens + b * R * D;
+    const float* of_picture = s.x + b * R * D;
     if (c.has_cls) std::copy_n(of_picture, D, s.cls + b * D);  // cls [B, D]
     if (request.wants(Outputs::registers))
       std::copy_n(of_picture + (prefix - registers) * D, registers * D, s.registers + b * registers * D);
@@ -255,9 +294,9 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   const auto T = static_cast<std::size_t>(extent.tokens), D = static_cast<std::size_t>(extent.embed_dim);
   const auto M = static_cast<std::size_t>(extent.mlp_dim), K = static_cast<std::size_t>(extent.patch_size);
   const auto labels = static_cast<std::size_t>(c.num_labels), L = static_cast<std::size_t>(c.num_layers);
+  const auto prefix = static_cast<std::size_t>(c.prefix_tokens());
   State s;
   s.x = layout.take<float>(B * T * D);
-  s.tokens = layout.take<float>(B * T * D);
   s.cls = layout.take<float>(B * D);
   s.pooled = layout.take<float>(B * D);
   s.registers = layout.take<float>(B * static_cast<std::size_t>(c.registers) * D);
@@ -266,7 +305,7 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   s.logits = layout.take<float>(B * labels);
   s.logits_dist = layout.take<float>(B * labels);
   s.quant = layout.take<RowQuant>(std::max(B * T, N));
-  s.rows = layout.take<float>(B * T * D);
+  s.rows = layout.take<float>(B * (f32 ? T : std::max<std::size_t>(prefix, 1)) * D);
   if (!f32) s.q = layout.take<std::uint8_t>(B * std::max(T * align_up(std::max(D, M)), align_up(2 * D)));
   if (request.wants(Outputs::patch_embed)) s.patch_embed = layout.take<float>(B * N * D);
   if (request.wants(Outputs::hidden_states)) s.hidden_states = layout.take<float>((L + 1) * B * T * D);

@@ -30,30 +30,29 @@ struct Request {
 /// The activations of one session, for B pictures at most; shapes with T = tokens, D = embed_dim, M = mlp_dim, N =
 /// patches. The big buffers share memory where their lives do not overlap.
 struct State {
-  float* x = nullptr;                                   ///< [B, T, D] the residual stream
-  std::uint8_t* q = nullptr;                            ///< [B·T, widest row] u8 rows, int8 only
-  RowQuant* quant = nullptr;                            ///< [B·T]
-  std::uint8_t* patches = nullptr;                      ///< [N, P·P·C rounded up to 64], one picture
-  float* patches_f32 = nullptr;                         ///< [N, P·P·C], f32 only
-  float* qkv = nullptr;                                 ///< [B·T, 3D]
-  std::byte* heads = nullptr;                           ///< one picture's keys and values, packed
-  float* rows = nullptr;                                ///< [B·T, D] attention's output; normalised rows in f32
-  float* hidden = nullptr;                              ///< [B·T, M] inside the MLP
-  float* gates = nullptr;                               ///< [B·T, 2M] SwiGLU's two halves
-  float* tokens = nullptr;                              ///< [B, T, D] after the final LayerNorm
-  float* cls = nullptr;                                 ///< [B, D]
-  float* pooled = nullptr;                              ///< [B, D]
-  float* registers = nullptr;                           ///< [B, registers, D]
-  float* image_embeds = nullptr;                        ///< [B, projection_dim]
-  float* head_rows = nullptr;                           ///< [B, 2D] with Pool::cls_and_mean
-  float* logits = nullptr;                              ///< [B, num_labels]
-  float* logits_dist = nullptr;                         ///< [B, num_labels] of the distillation head
-  float* patch_embed = nullptr;                         ///< [B, N, D], when kept
-  float* hidden_states = nullptr;                       ///< [L + 1, B, T, D], when kept
-  float* layers = nullptr;                              ///< [layers, B, T, D], when kept
-  float* attentions = nullptr;                          ///< [attention_layers, B, heads, T, T], when kept
-  float* predictions = nullptr;                         ///< [N, P·P·C] of a decoder
-  std::uint8_t* pixel_patches = nullptr;                ///< [N, P·P·C]
+  float* x = nullptr;                     ///< [B, T, D] the residual stream; at the end its LayerNorm
+  std::uint8_t* q = nullptr;              ///< [B·T, widest row] u8 rows, int8 only
+  RowQuant* quant = nullptr;              ///< [B·T]
+  std::uint8_t* patches = nullptr;        ///< [N, P·P·C rounded up to 64], one picture
+  float* patches_f32 = nullptr;           ///< [N, P·P·C], f32 only
+  float* qkv = nullptr;                   ///< [B·T, 3D]; attention's output takes the queries' place
+  std::byte* heads = nullptr;             ///< one picture's keys and values, packed
+  float* rows = nullptr;                  ///< [B·R, D], R rows at the front; f32: [B·T, D] normalised rows
+  float* hidden = nullptr;                ///< [B·T, M] inside the MLP
+  float* gates = nullptr;                 ///< [B·T, 2M] SwiGLU's two halves
+  float* cls = nullptr;                   ///< [B, D]
+  float* pooled = nullptr;                ///< [B, D]
+  float* registers = nullptr;             ///< [B, registers, D]
+  float* image_embeds = nullptr;          ///< [B, projection_dim]
+  float* head_rows = nullptr;             ///< [B, 2D] with Pool::cls_and_mean
+  float* logits = nullptr;                ///< [B, num_labels]
+  float* logits_dist = nullptr;           ///< [B, num_labels] of the distillation head
+  float* patch_embed = nullptr;           ///< [B, N, D], when kept
+  float* hidden_states = nullptr;         ///< [L + 1, B, T, D], when kept
+  float* layers = nullptr;                ///< [layers, B, T, D], when kept
+  float* attentions = nullptr;            ///< [attention_layers, B, heads, T, T], when kept
+  float* predictions = nullptr;           ///< [N, P·P·C] of a decoder
+  std::uint8_t* pixel_patches = nullptr;  ///< [N, P·P·C]
   std::uint8_t *predicted = nullptr, *whole = nullptr;  ///< [H, W, C]
 
   /// Places all of them in `layout`.

@@ -343,6 +343,22 @@ Status Packer::run() {
 
 }  // namespace
 
+Linear Linear::part(int first, int count) const {
+  Linear l = *this;
+  l.out = count;
+  l.bias += first;
+  if (s8.data) {
+    l.s8.data = s8.at_panel(first / PackedS8::panel);
+    l.s8.n = count;
+    l.col_scale += first;
+    l.col_sum += first;
+  } else {
+    l.f32.data = f32.at_panel(first / PackedF32::panel);
+    l.f32.n = count;
+  }
+  return l;
+}
+
 Result<Weights> pack_weights(const NetworkSource& source, const LoadOptions& options) {
   Weights weights;
   weights.config = source.config;

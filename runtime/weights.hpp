@@ -20,6 +20,9 @@ struct Linear {
   const float* col_scale = nullptr;       ///< [out], int8 only: w = col_scale · s8
   const std::int32_t* col_sum = nullptr;  ///< [out], int8 only: Σ_k s8
   const float* bias = nullptr;            ///< [out]
+
+  /// Outputs first … first + count − 1 as a layer of their own; `first` is a multiple of PackedS8::panel.
+  Linear part(int first, int count) const;
 };
 
 struct Norm {
@@ -29,12 +32,18 @@ struct Norm {
 
 struct Block {
   Norm norm1;
-  Linear qkv;   ///< D → 3D
+  Linear qkv;   ///< D → 3D: queries, keys, values
   Linear proj;  ///< D → D
   Norm norm2;
   Linear fc1;                   ///< D → M, or 2M (SwiGLU)
   Linear fc2;                   ///< M → D
   const float* bias = nullptr;  ///< [distances, num_heads], PositionRule::relative only
+
+  /// Parts of qkv for tokens that ask and tokens that are looked at. The second one begins at a panel, so it may have
+  /// some columns of queries, too.
+  Linear queries() const { return qkv.part(0, qkv.in); }
+  Linear keys_values() const { return qkv.part(first_of_keys(), qkv.out - first_of_keys()); }
+  int first_of_keys() const { return qkv.in / PackedS8::panel * PackedS8::panel; }
 };
 
 struct AttentionPool {

@@ -26,6 +26,20 @@ TEST_CASE("classes of CPU from AArch64's HWCAP") {
   CHECK(!features({true, i8mm, 0}).neon);        // bit 13 of the first word is something else
 }
 
+TEST_CASE("cores that issue in order are told by AArch64's MIDR") {
+  constexpr std::uint64_t dotprod = 1u << 1 | 1u << 20;
+  constexpr std::uint64_t a55 = 0x412fd050, a55_first = 0x410fd050, a76 = 0x414fd0b1, a53 = 0x410fd034;
+  constexpr std::uint64_t other_implementer = 0x512fd050;
+  CHECK(features({true, dotprod, 0, {a55, a55, a55_first, a55}}).in_order);
+  CHECK(!features({true, dotprod, 0, {a55, a55, a76, a76}}).in_order);  // big.LITTLE: the big cores decide
+  CHECK(!features({true, dotprod, 0, {a76}}).in_order);
+  CHECK(!features({true, dotprod, 0, {other_implementer}}).in_order);
+  CHECK(!features({true, dotprod, 0, {}}).in_order);  // a system that does not tell
+  CHECK(!features({true, 1u << 1, 0, {a53}}).in_order);
+  CHECK(!features({true, 1u << 1, 0, {a55}}).in_order);  // a kernel that hides sdot
+  CHECK(!features({false, ~std::uint64_t{0}, 0, {a55}}).in_order);
+}
+
 TEST_CASE("classes of CPU from 32-bit ARM's HWCAP") {
   constexpr std::uint64_t neon = 1u << 12, vfpv4 = 1u << 16, asimddp = 1u << 24, i8mm = 1u << 27;
   CHECK(features({false, neon | vfpv4, 0}).neon);  // Cortex-A5, A7, A15

@@ -22,6 +22,23 @@ using Bytes = std::vector<std::uint8_t>;
 
 namespace {
 
+/// What this build can read: all of it, or in a cross build perhaps none.
+#ifdef VITRAIL_HAS_JPEG
+constexpr bool has_jpeg = true;
+#else
+constexpr bool has_jpeg = false;
+#endif
+#ifdef VITRAIL_HAS_PNG
+constexpr bool has_png = true;
+#else
+constexpr bool has_png = false;
+#endif
+#ifdef VITRAIL_HAS_WEBP
+constexpr bool has_webp = true;
+#else
+constexpr bool has_webp = false;
+#endif
+
 const fs::path kPictures = fs::path(VITRAIL_SOURCE_DIR) / "tests/goldens/pictures";
 
 Bytes read(const fs::path& path) {
@@ -51,9 +68,9 @@ TEST_CASE("pictures have the bytes Pillow gives them") {
   const std::set<std::string> stricter = {"bad_png_no_iend.png", "bad_png_crc_idat.png", "bad_png_short_data.png",
                                           "bad_png_no_plte.png", "bad_webp_animated.webp"};
   std::set<std::string> no_codec = {".bmp", ".gif"};
-#ifndef VITRAIL_HAS_WEBP
-  no_codec.insert(".webp");
-#endif
+  if (!has_jpeg) no_codec.insert(".jpg");
+  if (!has_png) no_codec.insert(".png");
+  if (!has_webp) no_codec.insert(".webp");
   const auto golden = nlohmann::json::parse(std::ifstream(kPictures / "pictures.json"));
   int equal = 0, refused = 0;
   for (const auto& entry : golden["pictures"]) {
@@ -75,12 +92,11 @@ TEST_CASE("pictures have the bytes Pillow gives them") {
     CHECK(test::fnv1a64(image->row(0), image->size_bytes()) == expected);
     ++equal;
   }
-  CHECK(equal > 80);
+  CHECK(equal > (has_jpeg && has_png ? 80 : 0));
   CHECK(refused > 20);
 }
 
-#ifdef VITRAIL_HAS_WEBP
-TEST_CASE("WebP files that are refused say why") {
+TEST_CASE("WebP files that are refused say why" * doctest::skip(!has_webp)) {
   const auto refused = [](const char* name) { return refusal(read(kPictures / name)); };
   CHECK(refused("bad_webp_animated.webp") == "memory: animated WebP; files with one picture are read");
   for (const char* name :
@@ -96,9 +112,8 @@ TEST_CASE("WebP files that are refused say why") {
       CHECK_FALSE(load(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length))));
   }
 }
-#endif
 
-TEST_CASE("orientation can be left alone") {
+TEST_CASE("orientation can be left alone" * doctest::skip(!has_jpeg)) {
   const auto turned = load_image(kPictures / "jpeg_exif6.jpg"),
              as_it_is = load_image(kPictures / "jpeg_exif6.jpg", {.apply_exif = false});
   REQUIRE(turned);
@@ -111,7 +126,7 @@ TEST_CASE("orientation can be left alone") {
   }
 }
 
-TEST_CASE("EXIF cannot lead outside the file") {
+TEST_CASE("EXIF cannot lead outside the file" * doctest::skip(!has_jpeg)) {
   // A JPEG with its EXIF block replaced by every kind of nonsense; the pixels stay readable.
   const Bytes plain = read(kPictures / "jpeg_420.jpg");
   const auto with_exif = [&](Bytes tiff) {
@@ -182,12 +197,13 @@ TEST_CASE("refusals say what was found and what was expected") {
   CHECK(missing.error().code == ErrorCode::io);
   CHECK(has(missing.error().message, "no/such/file.png"));
 
-  for (const char* name : {"bad_jpeg_bomb.jpg", "bad_png_bomb.png"}) {
-    CAPTURE(name);
-    const auto bomb = load_image(kPictures / name);
-    REQUIRE(!bomb);
-    CHECK(has(bomb.error().message, "too large"));
-  }
+  const auto refuses = [](const char* name, bool has_codec) {
+    const auto image = load_image(kPictures / name);
+    REQUIRE(!image);
+    CHECK(has(image.error().message, has_codec ? "too large" : "this build has no"));
+  };
+  refuses("bad_jpeg_bomb.jpg", has_jpeg);
+  refuses("bad_png_bomb.png", has_png);
 }
 
 TEST_CASE("PNM: comments, blanks and other maxima") {
@@ -198,7 +214,7 @@ TEST_CASE("PNM: comments, blanks and other maxima") {
   CHECK(image->row(0)[5] == 255);
 }
 
-TEST_CASE("save_png and back") {
+TEST_CASE("save_png and back" * doctest::skip(!has_png)) {
   const test::TemporaryFolder folder;
   for (const PixelFormat format : test::all_formats) {
     const int channels = bytes_per_pixel(format);
@@ -222,7 +238,7 @@ TEST_CASE("save_png and back") {
   }
 }
 
-TEST_CASE("output that cannot be written leaves nothing behind") {
+TEST_CASE("output that cannot be written leaves nothing behind" * doctest::skip(!has_png)) {
   const test::TemporaryFolder folder;
   const Image image(4, 4, PixelFormat::rgb8);
   const Status no_folder = save_png(image, folder.path() / "missing" / "a.png");

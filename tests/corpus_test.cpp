@@ -20,6 +20,19 @@ namespace {
 
 const std::filesystem::path kCorpus = goldens() / "corpus";
 
+/// Extensions of what this build cannot read.
+const std::set<std::string> kNoCodec = {
+#ifndef VITRAIL_HAS_JPEG
+    ".jpg",
+#endif
+#ifndef VITRAIL_HAS_PNG
+    ".png",
+#endif
+#ifndef VITRAIL_HAS_WEBP
+    ".webp",
+#endif
+};
+
 /// "40x5" → 40, 5.
 std::pair<int, int> size_of(const std::string& text) {
   std::size_t used = 0;
@@ -63,9 +76,7 @@ TEST_CASE("every mode of picture, resized by every filter, has Pillow's bytes") 
   int compared = 0;
   for (const auto& picture : corpus.at("pictures")) {
     const std::string file = picture.at("file");
-#ifndef VITRAIL_HAS_WEBP
-    if (file.ends_with(".webp")) continue;
-#endif
+    if (kNoCodec.contains(std::filesystem::path(file).extension().string())) continue;
     const auto image = load_image(kCorpus / file);
     REQUIRE_MESSAGE(image, (image ? "" : image.error().message));
     modes.insert(picture.at("mode").get<std::string>());
@@ -82,7 +93,8 @@ TEST_CASE("every mode of picture, resized by every filter, has Pillow's bytes") 
       }
     }
   }
-  CHECK(compared > 1500);
+  if (!kNoCodec.empty()) return;
+  CHECK(compared > 1800);
   for (const char* mode : {"1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"}) CHECK(modes.contains(mode));
 }
 

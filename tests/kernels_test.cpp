@@ -1,5 +1,5 @@
 // Every kernel of every class this CPU has gives the reference's bits, on odd sizes, strides and values, and the
-// reference agrees with plain arithmetic in double.
+// reference agrees with plain arithmetic in double. Here: kernels on rows; kernels_products_test.cpp: products.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -114,132 +114,91 @@ TEST_CASE("row kernels equal the reference on every class") {
   }
 }
 
-TEST_CASE("the int8 product is exact on every class") {
-  for (const auto& platform : test::platforms()) {
-    CAPTURE(platform.name);
-    Random random(3);
-    for (const int k : {1, 36, 64, 197, 512, 588, 1088})
-      for (const int rows : {1, 2, 5, 6, 7, 12, 41, 48})
-        for (const int cols : {3, 64, 100, 256}) {
-          CAPTURE(k);
-          CAPTURE(rows);
-          CAPTURE(cols);
-          const PackedS8 shape{nullptr, cols, k};
-          const auto n = static_cast<std::size_t>(shape.panels()) * 64, K = static_cast<std::size_t>(shape.k_padded());
-          const std::size_t lda = K + 64, m = static_cast<std::size_t>(rows), ldacc = n + 16;
-          Aligned<std::uint8_t> a(m * lda), scratch(Kernels::gemm_scratch_bytes);
-          Aligned<std::int32_t> b_sum(n);
-          // Extremes first: 255 · ±127 in every product is where a saturating instruction would show. Whatever stands
-          // behind a row of a is multiplied with zeros.
-          for (std::size_t i = 0; i < a.size; ++i)
-            a.data()[i] = rows % 2 ? 255 : static_cast<std::uint8_t>(random.bits());
-          std::vector<std::int8_t> w(static_cast<std::size_t>(cols * k));
-          for (auto& x : w)
-            x = static_cast<std::int8_t>(rows == 1 ? 127 : rows == 5 ? -127 : random.integer(-127, 127));
-          for (int c = 0; c < cols; ++c)
-            for (int i = 0; i < k; ++i) b_sum.data()[c] += w[static_cast<std::size_t>(c * k + i)];
-          const auto product = [&](const Kernels& kernels) {
-            Aligned<std::int8_t> b(n * K);
-            for (int c = 0; c < cols; ++c)
-              for (int i = 0; i < k; ++i)
-                b.data()[kernels.layout_s8.at(c, i, shape.k_padded())] = w[static_cast<std::size_t>(c * k + i)];
-            Aligned<std::int32_t> acc(m * ldacc);
-            kernels.gemm_u8s8({.a = a.data(),
-                               .lda_bytes = lda,
-                               .rows = rows,
-                               .b = b.data(),
-                               .b_sum = b_sum.data(),
-                               .cols = cols,
-                               .k = k,
-                               .k_padded = shape.k_padded(),
-                               .acc = acc.data(),
-                               .ldacc = ldacc,
-                               .scratch = scratch.data()});
-            std::vector<std::int32_t> sums;
-            for (std::size_t r = 0; r < m; ++r)
-              sums.insert(sums.end(), acc.data() + r * ldacc,
-                          acc.data() + r * ldacc + align_up(static_cast<std::size_t>(cols), 16));
-            return sums;
-          };
-          const auto sums = product(reference_kernels);
-          CHECK(same_bits(product(platform.kernels), sums));
-          // The reference against the definition, on one element of each corner.
-          const std::size_t width = sums.size() / m;
-          for (const int c : {0, cols - 1}) {
-            std::int64_t sum = 0;
-            for (int i = 0; i < k; ++i)
-              sum += a.data()[(m - 1) * lda + static_cast<std::size_t>(i)] * w[static_cast<std::size_t>(c * k + i)];
-            CHECK(sums[(m - 1) * width + static_cast<std::size_t>(c)] == sum);
-          }
-        }
+TEST_CASE("rows of zeros, of one value and of extreme values quantise the same on every class") {
+  const float big = std::numeric_limits<float>::max(), tiny = std::numeric_limits<float>::denorm_min();
+  const std::vector<std::vector<float>> rows = {std::vector<float>(70, 0.0f),   std::vector<float>(70, 5.0f),
+                                                std::vector<float>(70, -5.0f),  std::vector<float>(70, tiny),
+                                                std::vector<float>(70, 1e-29f), {-big, big, 1.0f, 0.0f}};
+  for (const auto& platform : test::platforms())
+    for (const auto& x : rows) {
+      const auto run = [&](const Kernels& kernels) {
+        std::vector<std::uint8_t> q(x.size() + sizeof(RowQuant));
+        RowQuant quant{};
+        kernels.quantize_rows(x.data(), x.size(), 1, static_cast<int>(x.size()), q.data(), x.size(), &quant);
+        std::memcpy(q.data() + x.size(), &quant, sizeof quant);
+        return q;
+      };
+      if (std::isfinite(x[0] - (x.size() > 1 ? x[1] : 0)))
+        CHECK(same_bits(run(platform.kernels), run(reference_kernels)));
+    }
+}
+
+TEST_CASE("SwiGLU equals its definition, and the reference on every class") {
+  Random random(8);
+  for (const int length : lengths) {
+    CAPTURE(length);
+    const auto k = static_cast<std::size_t>(length), ldx = 2 * k + 5, ld = k + 3;
+    const auto x = activations(random, 3 * ldx);
+    const auto run = [&](const Kernels& kernels) {
+      std::vector<float> out(3 * ld, 7.0f);
+      kernels.swiglu(x.data(), ldx, 3, length, out.data(), ld);
+      return out;
+    };
+    const auto expected = run(reference_kernels);
+    for (const auto& platform : test::platforms()) CHECK(same_bits(run(platform.kernels), expected));
+    for (std::size_t m = 0; m < 3; ++m)
+      for (std::size_t i = 0; i < k; ++i) {
+        const double a = x[m * ldx + i], b = x[m * ldx + k + i];
+        CHECK(expected[m * ld + i] == doctest::Approx(a / (1 + std::exp(-a)) * b).epsilon(1e-6).scale(1));
+      }
   }
 }
 
-TEST_CASE("the f32 product and the packing of its operand equal the reference on every class") {
-  for (const auto& platform : test::platforms()) {
-    CAPTURE(platform.name);
-    Random random(4);
-    for (const int k : {1, 7, 32, 64, 197})
-      for (const int rows : {1, 5, 6, 11, 13, 48})
-        for (const int n : {1, 16, 20, 64}) {
-          const std::size_t lda = static_cast<std::size_t>(k) + 3, panels = static_cast<std::size_t>(n + 15) / 16;
-          const auto a = random.floats(static_cast<std::size_t>(rows) * lda, -2, 2);
-          const auto source = random.floats(static_cast<std::size_t>(n) * static_cast<std::size_t>(k), -2, 2);
-          const auto multiply = [&](const Kernels& kernels, bool transposed) {
-            std::vector<float> b(panels * 16 * static_cast<std::size_t>(k), 3.0f);
-            if (transposed)
-              kernels.pack_transposed_f32(source.data(), static_cast<std::size_t>(k), n, k, b.data());
-            else
-              kernels.pack_f32(source.data(), static_cast<std::size_t>(n), k, n, b.data());
-            std::vector<float> c(static_cast<std::size_t>(rows) * panels * 16, 3.0f);
-            kernels.gemm_f32(a.data(), lda, rows, b.data(), k, static_cast<int>(panels), c.data(), panels * 16);
-            return c;
-          };
-          for (const bool transposed : {false, true}) {
-            const auto c = multiply(platform.kernels, transposed);
-            CHECK(same_bits(c, multiply(reference_kernels, transposed)));
-            double sum = 0;
-            for (std::size_t i = 0; i < static_cast<std::size_t>(k); ++i)
-              sum += static_cast<double>(a[i]) *
-                     source[transposed ? static_cast<std::size_t>(n - 1) * static_cast<std::size_t>(k) + i
-                                       : i * static_cast<std::size_t>(n) + static_cast<std::size_t>(n - 1)];
-            CHECK(c[static_cast<std::size_t>(n - 1)] == doctest::Approx(sum).epsilon(1e-4).scale(10));
-          }
-        }
+TEST_CASE("rotary positions equal their definition, and the reference on every class") {
+  Random random(9);
+  for (const int half : {2, 3, 8, 16, 24, 32, 64}) {
+    CAPTURE(half);
+    const int heads = 3, rows = 4;
+    const auto h = static_cast<std::size_t>(half), ldx = 2 * h * 3 + 7;
+    const auto x = activations(random, 4 * ldx), angles = random.floats(4 * h, -7, 7);
+    std::vector<float> cos, sin;
+    for (const float angle : angles) {
+      cos.push_back(std::cos(angle));
+      sin.push_back(std::sin(angle));
+    }
+    const auto run = [&](const Kernels& kernels) {
+      auto y = x;
+      kernels.rotate(y.data(), ldx, rows, heads, half, cos.data(), sin.data());
+      return y;
+    };
+    const auto expected = run(reference_kernels);
+    for (const auto& platform : test::platforms()) CHECK(same_bits(run(platform.kernels), expected));
+    for (std::size_t m = 0; m < 4; ++m)
+      for (std::size_t at = 0; at < ldx; ++at) {
+        const std::size_t j = at % h, low = m * ldx + at / (2 * h) * 2 * h + j, high = low + h;
+        double value = x[m * ldx + at];
+        if (at < 2 * h * 3)
+          value = at / h % 2 == 0 ? x[low] * double{cos[m * h + j]} - x[high] * double{sin[m * h + j]}
+                                  : x[high] * double{cos[m * h + j]} + x[low] * double{sin[m * h + j]};
+        CHECK(expected[m * ldx + at] == doctest::Approx(value).epsilon(1e-5).scale(10));
+      }
   }
 }
 
-TEST_CASE("epilogues equal the reference on every class") {
+TEST_CASE("patch extraction equals the reference on every class") {
   for (const auto& platform : test::platforms()) {
     CAPTURE(platform.name);
-    Random random(5);
-    for (const int cols : {1, 16, 20, 64, 100, 128})
-      for (const auto activation :
-           {Activation::none, Activation::gelu_erf, Activation::gelu_tanh, Activation::gelu_quick, Activation::tanh})
-        for (const bool with_residual : {false, true}) {
-          CAPTURE(cols);
-          const int rows = 5;
-          const std::size_t n = static_cast<std::size_t>(cols), ldacc = 128, ld = n + 3;
-          std::vector<std::int32_t> acc(rows * ldacc), col_sum(128);
-          for (auto& x : acc) x = random.integer(-20'000'000, 20'000'000);
-          for (auto& x : col_sum) x = random.integer(-40'000, 40'000);
-          const auto col_scale = random.floats(128, 1e-3f, 2e-3f), bias = random.floats(128, -1, 1),
-                     residual = random.floats(rows * ld, -3, 3);
-          std::vector<RowQuant> quant(rows);
-          for (auto& q : quant) q = {random.uniform(1e-4f, 2e-4f), random.integer(0, 255)};
-          const auto sums = random.floats(rows * ldacc, -6, 6);
-          const auto finish = [&](const Kernels& kernels, bool s32) {
-            auto dst = residual;
-            const Epilogue e{cols == 20 ? nullptr : bias.data(), activation, with_residual ? dst.data() : nullptr, ld};
-            if (s32)
-              kernels.finish_s32(acc.data(), ldacc, rows, cols, {quant.data(), col_scale.data(), col_sum.data()}, e,
-                                 dst.data(), ld);
-            else
-              kernels.finish_f32(sums.data(), ldacc, rows, cols, e, dst.data(), ld);
-            return dst;
-          };
-          CHECK(same_bits(finish(platform.kernels, true), finish(reference_kernels, true)));
-          CHECK(same_bits(finish(platform.kernels, false), finish(reference_kernels, false)));
-        }
+    Random random(6);
+    for (const std::size_t run : {1u, 3u, 16u, 24u, 42u, 48u, 50u, 96u, 98u}) {
+      const int count = 7;
+      const auto src = random.bytes((run + 5) * 7);
+      const auto copy = [&](const Kernels& kernels) {
+        std::vector<std::uint8_t> dst((run + 9) * 7, 1);
+        kernels.copy_runs(src.data(), static_cast<std::ptrdiff_t>(run + 5), dst.data(),
+                          static_cast<std::ptrdiff_t>(run + 9), run, count);
+        return dst;
+      };
+      CHECK(same_bits(copy(platform.kernels), copy(reference_kernels)));
+    }
   }
 }

@@ -32,6 +32,30 @@ struct ImageView {
 /// An error when `image` has no data, a side outside 1 … max_image_side, or a stride shorter than a row.
 Status check(const ImageView& image);
 
+/// A picture that comes row by row, as a decoder gives it: Preprocessor and Session take one in place of a whole
+/// picture.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  RowSource(const RowSource&) = delete;
+  RowSource& operator=(const RowSource&) = delete;
+
+  int width() const noexcept { return width_; }
+  int height() const noexcept { return height_; }
+  PixelFormat format() const noexcept { return format_; }
+  /// The next row, from the top one on: width · bytes_per_pixel(format) bytes, valid until the next call. Not called
+  /// again after the last row or an error. May throw std::bad_alloc.
+  virtual Result<const std::uint8_t*> next_row() = 0;
+
+ protected:
+  /// @param width, height  pixels, 1 … max_image_side
+  RowSource(int width, int height, PixelFormat format) noexcept : width_(width), height_(height), format_(format) {}
+
+ private:
+  int width_, height_;
+  PixelFormat format_;
+};
+
 /// An owned picture, rows packed without gaps.
 class Image {
  public:

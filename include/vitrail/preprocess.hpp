@@ -47,6 +47,7 @@ class Resizer {
     Resampling filter = Resampling::bilinear;
     PassOrder pass_order = PassOrder::pillow_13;  ///< of the backend pillow
     ResizeBackend backend = ResizeBackend::pillow;
+    bool by_rows = false;  ///< room for the rows under the filter, so that they may come from a RowSource, too
   };
   static Result<Resizer> plan(const Options& options);
   Resizer(Resizer&&) noexcept;
@@ -58,6 +59,10 @@ class Resizer {
   /// allocate.
   /// @param dst  must not overlap src
   Status run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept;
+
+  /// The same of a picture that comes row by row, with a plan `by_rows`; or the source's error. Reads all rows, needed
+  /// or not: a file that is damaged at its end is damaged.
+  Status run(RowSource& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept;
 
   /// Bytes of coefficients and scratch this plan holds.
   std::size_t memory_bytes() const noexcept;
@@ -125,6 +130,9 @@ class Preprocessor {
   /// from `image` where no pixel had to be computed (right format, no change of size but perhaps a crop). Allocates
   /// only when size or format differ from the last call's. Never throws.
   Result<ImageView> run(const ImageView& image) noexcept;
+
+  /// The same of a picture that comes row by row: it is never whole in memory. Reads all rows.
+  Result<ImageView> run(RowSource& rows) noexcept;
 
   /// Bytes of buffers this object holds.
   std::size_t memory_bytes() const noexcept;

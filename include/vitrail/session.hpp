@@ -127,6 +127,10 @@ class Session {
   /// multiplies, it allocates inside its own call, on every tile; VITRAIL_ONEDNN=0 leaves it out.)
   Result<Output> run(const ImageView& image) noexcept;
 
+  /// The same of a picture that comes row by row: rows go into the resize as they arrive, and only those under its
+  /// filter are kept. All rows are read. Allocates as the source does; rows come on the calling thread.
+  Result<Output> run(RowSource& picture) noexcept;
+
   /// Several pictures, at most max_batch; sizes may differ unless SessionOptions::any_size.
   Result<Output> run(std::span<const ImageView> images) noexcept;
   /// The same for a part of SessionOptions::outputs.

@@ -1,7 +1,11 @@
 #include "platforms/arm/arm.hpp"
 
 #if defined(__linux__)
+#include <cinttypes>
+#include <cstdio>
+
 #include <sys/auxv.h>
+#include <unistd.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
@@ -12,7 +16,18 @@ namespace vitrail::arm {
 
 HwCap read_hwcap() {
 #ifdef __aarch64__
-  return {true, getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
+  HwCap cap{true, getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
+  const long cores = sysconf(_SC_NPROCESSORS_CONF);
+  for (long i = 0; i < cores; ++i) {
+    char path[80];
+    std::snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%ld/regs/identification/midr_el1", i);
+    if (std::FILE* file = std::fopen(path, "re")) {
+      std::uint64_t midr = 0;
+      if (std::fscanf(file, "%" SCNx64, &midr) == 1) cap.midr.push_back(midr);
+      std::fclose(file);
+    }
+  }
+  return cap;
 #else
   return {false, getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
 #endif
@@ -38,7 +53,7 @@ HwCap read_hwcap() {
 
 #endif
 
-void init(Kernels& k, const Features& use) {
+void init(Kernels& k, const Steps& use) {
   if (use.neon) {
 #ifdef __aarch64__
     install_simd_neon(k);
@@ -46,6 +61,7 @@ void init(Kernels& k, const Features& use) {
     install_gemm_neon(k);
   }
 #ifdef __aarch64__
+  if (use.dotprod_in_order) install_gemm_dotprod_in_order(k);
   if (use.dotprod) install_gemm_dotprod(k);
   if (use.i8mm) install_gemm_i8mm(k);
 #endif

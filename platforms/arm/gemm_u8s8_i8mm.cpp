@@ -6,6 +6,7 @@
 #include <arm_neon.h>
 
 #include "platforms/arm/arm.hpp"
+#include "platforms/arm/peak.hpp"
 #include "platforms/registers.hpp"
 #include "platforms/tile.hpp"
 
@@ -90,10 +91,18 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
   }
 }
 
+std::uint64_t peak_u8s8(int rounds) {
+  const auto add = [](FourSums & sum, uint8x16_t a, int8x16_t b) __attribute__((always_inline)) {
+    unroll<4>([&](auto i) __attribute__((always_inline)) { sum[i] = vusmmlaq_s32(sum[i], a, b); });
+  };
+  return 32 * repeat(rounds, vdupq_n_u8(3), vdupq_n_s8(5), add);
+}
+
 }  // namespace
 
 void install_gemm_i8mm(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8;
+  k.peak_u8s8 = peak_u8s8;
   k.gemm_row_unit = row_block;
   k.layout_s8 = layout;
   k.gemm_name = "i8mm";

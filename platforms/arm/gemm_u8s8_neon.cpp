@@ -6,6 +6,7 @@
 #include <arm_neon.h>
 
 #include "platforms/arm/arm.hpp"
+#include "platforms/arm/peak.hpp"
 #include "platforms/registers.hpp"
 #include "platforms/tile.hpp"
 
@@ -103,10 +104,28 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
   }
 }
 
+std::uint64_t peak_u8s8(int rounds) {
+  const auto add = [](FourSums & sum, int8x16_t a, int8x16_t b) __attribute__((always_inline)) {
+    int16x8_t product[4];
+    unroll<4>([&](auto i) __attribute__((always_inline)) {
+      VITRAIL_IN_REGISTER(a);  // nothing is known of it, so that no two products are one
+      product[i] = multiply_low(a, b);
+      VITRAIL_IN_REGISTER(product[i]);
+    });
+    unroll<4>([&](auto i) __attribute__((always_inline)) {
+      product[i] = multiply_high(product[i], a, b);
+      VITRAIL_IN_REGISTER(product[i]);
+    });
+    unroll<4>([&](auto i) __attribute__((always_inline)) { sum[i] = vpadalq_s16(sum[i], product[i]); });
+  };
+  return 16 * repeat(rounds, vdupq_n_s8(3), vdupq_n_s8(5), add);
+}
+
 }  // namespace
 
 void install_gemm_neon(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8;
+  k.peak_u8s8 = peak_u8s8;
   k.gemm_row_unit = row_block;
   k.layout_s8 = layout;
   k.gemm_name = "neon";

@@ -22,8 +22,8 @@ void multiply_add(__m512i& sum, __m512i a, __m512i b) {
 
 /// M rows × 16 · N columns over all of k.
 template <int M, int N>
-void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
-              std::size_t ldacc) {
+VITRAIL_TILE void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
+                           std::size_t ldacc) {
   __m512i sum[M][N];
   unroll<M * N>([&](auto i) __attribute__((always_inline)) { sum[i / N][i % N] = _mm512_setzero_si512(); });
   for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4) {
@@ -33,6 +33,7 @@ void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b
       const __m512i four = _mm512_set1_epi32(load_as<int>(a + m * lda_bytes + i));
       unroll<N>([&](auto j) __attribute__((always_inline)) { multiply_add(sum[m][j], four, column[j]); });
     });
+    unroll<N>([&](auto j) __attribute__((always_inline)) { VITRAIL_KEEP(column[j]); });
   }
   unroll<M * N>([&](auto i) __attribute__((always_inline)) {
     _mm512_store_si512(acc + i / N * ldacc + i % N * 16, sum[i / N][i % N]);

@@ -22,8 +22,8 @@ void multiply_add(__m256i& sum, __m256i a, __m256i b) {
 
 /// M rows × 16 columns over all of k.
 template <int M>
-void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
-              std::size_t ldacc) {
+VITRAIL_TILE void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k, std::int32_t* acc,
+                           std::size_t ldacc) {
   __m256i sum[M][2];
   unroll<M>([&](auto m) __attribute__((always_inline)) { sum[m][0] = sum[m][1] = _mm256_setzero_si256(); });
   for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4) {
@@ -34,6 +34,8 @@ void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b
       multiply_add(sum[m][0], four, b0);
       multiply_add(sum[m][1], four, b1);
     });
+    VITRAIL_KEEP(b0);
+    VITRAIL_KEEP(b1);
   }
   unroll<M>([&](auto m) __attribute__((always_inline)) {
     _mm256_store_si256(reinterpret_cast<__m256i*>(acc + m * ldacc), sum[m][0]);

@@ -40,8 +40,8 @@ struct Widened {
 
   /// M rows × a strip over one block of k. Each lane holds half of a column's sum (two of every four k).
   template <int M>
-  static void multiply(const std::int16_t* a, const std::int16_t* b, int k, bool first, std::int32_t* acc,
-                       std::size_t ldacc) {
+  VITRAIL_TILE static void multiply(const std::int16_t* a, const std::int16_t* b, int k, bool first, std::int32_t* acc,
+                                    std::size_t ldacc) {
     V sum[M][2];
     unroll<M>([&](auto m) __attribute__((always_inline)) { sum[m][0] = sum[m][1] = S::zero(); });
     for (int i = 0; i < k; i += 4, b += 2 * lanes) {
@@ -51,6 +51,8 @@ struct Widened {
         S::add(sum[m][0], S::multiply(four, b0));
         S::add(sum[m][1], S::multiply(four, b1));
       });
+      VITRAIL_KEEP(b0);
+      VITRAIL_KEEP(b1);
     }
     unroll<M>([&](auto m) __attribute__((always_inline)) {
       V y = S::fold(sum[m][0], sum[m][1]);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,7 +26,10 @@ Status check_size(std::uint64_t width, std::uint64_t height);
 /// A whole file, at most `max_bytes` long. Messages name the file.
 Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-Result<Image> decode_jpeg(Bytes file);
+/// @param orientation  EXIF's, undone while the rows are decoded
+Result<Image> decode_jpeg(Bytes file, int orientation);
+/// Owns the file; `name` goes in front of messages.
+Result<std::unique_ptr<RowSource>> open_jpeg(std::vector<std::uint8_t> file, std::string name);
 Result<Image> decode_png(Bytes file);
 Result<Image> decode_webp(Bytes file);
 Result<Image> decode_pnm(Bytes file);
@@ -37,7 +41,22 @@ int jpeg_orientation(Bytes file);
 int png_orientation(Bytes file);
 int webp_orientation(Bytes file);
 
-/// The picture turned upright: undoes EXIF orientation 2 … 8; 1 returns it as it is.
+/// A picture that is turned upright as its rows arrive: undoes EXIF orientation 2 … 8.
+class Upright {
+ public:
+  /// @param width, height  of the picture as it lies in the file
+  Upright(int width, int height, PixelFormat format, int orientation);
+  /// Takes some whole rows, without gaps; several at once are kinder to the cache where the picture lies on its side.
+  void put(int first_row, const std::uint8_t* rows, int count);
+  Image take() { return std::move(image_); }
+
+ private:
+  int width_, height_;
+  bool sideways_, from_right_, from_bottom_;
+  Image image_;
+};
+
+/// The picture turned upright, perhaps as it is.
 Image turn_upright(Image image, int orientation);
 
 /// Grey samples → rgb8.

@@ -1,8 +1,9 @@
 // JPEG through libjpeg-turbo. libjpeg reports errors by longjmp, so every function that calls it between setjmp and
-// longjmp holds plain data only; objects with destructors live in decode_jpeg(), which is never jumped over.
+// longjmp holds plain data only; objects with destructors live in Reader and above, which are never jumped over.
 #include "codec.hpp"
 
 #ifdef VITRAIL_HAS_JPEG
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs FILE
 
@@ -77,54 +78,130 @@ inline std::uint8_t without_ink(int inverted, int inverted_black) {
   return static_cast<std::uint8_t>(inverted_black - (((product >> 8) + product) >> 8));
 }
 
-// `row` holds one row of four samples per pixel when the file is CMYK or YCCK, else it is not used.
-bool read_pixels(Decoder& decoder, std::uint8_t* dst, std::size_t dst_row_bytes, std::uint8_t* row) {
-  jpeg_decompress_struct& info = decoder.info;
+bool start(Decoder& decoder) {
   if (setjmp(decoder.escape)) return false;
-  jpeg_start_decompress(&info);
-  while (info.output_scanline < info.output_height) {
-    std::uint8_t* pixels = dst + info.output_scanline * dst_row_bytes;
-    JSAMPROW target = info.out_color_space == JCS_CMYK ? row : pixels;
-    jpeg_read_scanlines(&info, &target, 1);
-    if (info.out_color_space != JCS_CMYK) continue;
-    for (JDIMENSION x = 0; x < info.output_width; ++x) {
-      for (int c = 0; c < 3; ++c) pixels[3 * x + c] = without_ink(row[4 * x + c], row[4 * x + 3]);
-    }
-  }
-  jpeg_finish_decompress(&info);
+  jpeg_start_decompress(&decoder.info);
   return true;
 }
 
-}  // namespace
+bool finish(Decoder& decoder) {
+  if (setjmp(decoder.escape)) return false;
+  jpeg_finish_decompress(&decoder.info);
+  return true;
+}
 
-Result<Image> decode_jpeg(Bytes file) {
-  Decoder decoder;
-  struct Cleanup {
-    jpeg_decompress_struct& info;
-    ~Cleanup() { jpeg_destroy_decompress(&info); }  // does nothing where creation failed
-  } cleanup{decoder.info};
-  const auto damaged = [&] { return Error{ErrorCode::bad_file, std::string("damaged JPEG: ") + decoder.message}; };
-
-  if (!read_header(decoder, file.data(), static_cast<unsigned long>(file.size()))) return damaged();
+// `inks` has room for a row of four samples per pixel when the file is CMYK or YCCK, else it is not used.
+bool read_row(Decoder& decoder, std::uint8_t* rgb, std::uint8_t* inks) {
   jpeg_decompress_struct& info = decoder.info;
-  if (const Status size = check_size(info.image_width, info.image_height); !size) return size.error();
-  switch (info.num_components) {
-    case 1:
-    case 3:
-      info.out_color_space = JCS_RGB;
-      break;
-    case 4:
-      info.out_color_space = JCS_CMYK;
-      break;
-    default:
-      return Error{ErrorCode::unsupported,
-                   "JPEG with " + std::to_string(info.num_components) + " components; 1, 3 or 4 are read"};
+  if (setjmp(decoder.escape)) return false;
+  const bool cmyk = info.out_color_space == JCS_CMYK;
+  JSAMPROW target = cmyk ? inks : rgb;
+  jpeg_read_scanlines(&info, &target, 1);
+  for (JDIMENSION x = 0; cmyk && x < info.output_width; ++x) {
+    for (int c = 0; c < 3; ++c) rgb[3 * x + c] = without_ink(inks[4 * x + c], inks[4 * x + 3]);
+  }
+  return true;
+}
+
+// A file from its header to its last row.
+class Reader {
+ public:
+  Reader() = default;
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() { jpeg_destroy_decompress(&decoder_.info); }  // does nothing where creation failed
+
+  /// `file` must outlive the reader.
+  Status open(Bytes file) {
+    if (!read_header(decoder_, file.data(), static_cast<unsigned long>(file.size()))) return damaged();
+    jpeg_decompress_struct& info = decoder_.info;
+    if (Status size = check_size(info.image_width, info.image_height); !size) return size;
+    switch (info.num_components) {
+      case 1:
+      case 3:
+        info.out_color_space = JCS_RGB;
+        break;
+      case 4:
+        info.out_color_space = JCS_CMYK;
+        break;
+      default:
+        return Error{ErrorCode::unsupported,
+                     "JPEG with " + std::to_string(info.num_components) + " components; 1, 3 or 4 are read"};
+    }
+    inks_.resize(info.num_components == 4 ? info.image_width * std::size_t{4} : 0);
+    return start(decoder_) ? Status() : damaged();
   }
 
-  Image image(static_cast<int>(info.image_width), static_cast<int>(info.image_height), PixelFormat::rgb8);
-  std::vector<std::uint8_t> row(info.num_components == 4 ? info.image_width * std::size_t{4} : 0);
-  if (!read_pixels(decoder, image.row(0), image.row_bytes(), row.data())) return damaged();
-  return image;
+  int width() const { return static_cast<int>(decoder_.info.image_width); }
+  int height() const { return static_cast<int>(decoder_.info.image_height); }
+
+  /// The next row as rgb8; with the last one the file must be at its end.
+  Status next(std::uint8_t* rgb) {
+    if (!read_row(decoder_, rgb, inks_.data())) return damaged();
+    const bool last = decoder_.info.output_scanline == decoder_.info.output_height;
+    return !last || finish(decoder_) ? Status() : damaged();
+  }
+
+ private:
+  Status damaged() const { return Error{ErrorCode::bad_file, std::string("damaged JPEG: ") + decoder_.message}; }
+
+  Decoder decoder_;
+  std::vector<std::uint8_t> inks_;
+};
+
+class JpegRows : public RowSource {
+ public:
+  JpegRows(std::vector<std::uint8_t> file, std::unique_ptr<Reader> reader, std::string name)
+      : RowSource(reader->width(), reader->height(), PixelFormat::rgb8),
+        file_(std::move(file)),
+        reader_(std::move(reader)),
+        name_(std::move(name)),
+        row_(static_cast<std::size_t>(width()) * 3) {}
+
+  Result<const std::uint8_t*> next_row() override {
+    if (const Status status = reader_->next(row_.data()); !status)
+      return Error{status.error().code, name_ + ": " + status.error().message};
+    return static_cast<const std::uint8_t*>(row_.data());
+  }
+
+ private:
+  std::vector<std::uint8_t> file_;
+  std::unique_ptr<Reader> reader_;
+  std::string name_;
+  std::vector<std::uint8_t> row_;
+};
+
+}  // namespace
+
+Result<Image> decode_jpeg(Bytes file, int orientation) {
+  Reader reader;
+  if (const Status status = reader.open(file); !status) return status.error();
+  const int width = reader.width(), height = reader.height();
+  if (orientation < 2 || orientation > 8) {
+    Image image(width, height, PixelFormat::rgb8);
+    for (int y = 0; y < height; ++y)
+      if (const Status status = reader.next(image.row(y)); !status) return status.error();
+    return image;
+  }
+  constexpr int strip = 16;
+  Upright upright(width, height, PixelFormat::rgb8, orientation);
+  const std::size_t row_bytes = static_cast<std::size_t>(width) * 3;
+  std::vector<std::uint8_t> rows(row_bytes * strip);
+  for (int y = 0; y < height; y += strip) {
+    const int count = std::min(strip, height - y);
+    for (int i = 0; i < count; ++i)
+      if (const Status status = reader.next(rows.data() + static_cast<std::size_t>(i) * row_bytes); !status)
+        return status.error();
+    upright.put(y, rows.data(), count);
+  }
+  return upright.take();
+}
+
+Result<std::unique_ptr<RowSource>> open_jpeg(std::vector<std::uint8_t> file, std::string name) {
+  auto reader = std::make_unique<Reader>();
+  if (const Status status = reader->open(file); !status)
+    return Error{status.error().code, name + ": " + status.error().message};
+  return std::unique_ptr<RowSource>(std::make_unique<JpegRows>(std::move(file), std::move(reader), std::move(name)));
 }
 
 }  // namespace vitrail::codec
@@ -132,7 +209,10 @@ Result<Image> decode_jpeg(Bytes file) {
 #else
 
 namespace vitrail::codec {
-Result<Image> decode_jpeg(Bytes) { return Error{ErrorCode::unsupported, "this build has no JPEG codec"}; }
+Result<Image> decode_jpeg(Bytes, int) { return Error{ErrorCode::unsupported, "this build has no JPEG codec"}; }
+Result<std::unique_ptr<RowSource>> open_jpeg(std::vector<std::uint8_t>, std::string name) {
+  return Error{ErrorCode::unsupported, name + ": this build has no JPEG codec"};
+}
 }  // namespace vitrail::codec
 
 #endif

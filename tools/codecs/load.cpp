@@ -62,12 +62,14 @@ std::string first_bytes(Bytes file) {
   return text;
 }
 
+bool is_jpeg(Bytes file) { return starts_with(file, "\xff\xd8\xff"); }
+
 Result<Image> decode(Bytes file, bool apply_exif) {
   const auto upright = [&](Result<Image> image, int (*orientation)(Bytes)) -> Result<Image> {
     if (!image || !apply_exif) return image;
     return turn_upright(*std::move(image), orientation(file));
   };
-  if (starts_with(file, "\xff\xd8\xff")) return upright(decode_jpeg(file), jpeg_orientation);
+  if (is_jpeg(file)) return decode_jpeg(file, apply_exif ? jpeg_orientation(file) : 1);
   if (starts_with(file, "\x89PNG\r\n\x1a\n")) return upright(decode_png(file), png_orientation);
   if (starts_with(file, "RIFF") && file.size() >= 12 && starts_with(file.subspan(8), "WEBP"))
     return upright(decode_webp(file), webp_orientation);
@@ -75,6 +77,23 @@ Result<Image> decode(Bytes file, bool apply_exif) {
   if (starts_with(file, "\x93NUMPY")) return decode_npy(file);
   return Error{ErrorCode::unsupported, "not a JPEG, PNG, WebP, PNM (P5, P6) or .npy file: it " + first_bytes(file)};
 }
+
+/// The largest picture allowed, uncompressed with four samples per pixel, and room for metadata.
+Result<std::vector<std::uint8_t>> read_picture(const std::filesystem::path& path) {
+  return read_file(path, kMaxPixels * 4 + (std::uint64_t{1} << 24));
+}
+
+/// The rows of a picture that is whole already.
+class ImageRows : public RowSource {
+ public:
+  explicit ImageRows(Image image)
+      : RowSource(image.width(), image.height(), image.format()), image_(std::move(image)) {}
+  Result<const std::uint8_t*> next_row() override { return static_cast<const std::uint8_t*>(image_.row(next_++)); }
+
+ private:
+  Image image_;
+  int next_ = 0;
+};
 
 }  // namespace
 }  // namespace codec
@@ -89,10 +108,21 @@ Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view n
 }
 
 Result<Image> load_image(const std::filesystem::path& path, const LoadImageOptions& options) try {
-  // The largest picture allowed, uncompressed with four samples per pixel, and room for metadata.
-  const auto bytes = codec::read_file(path, codec::kMaxPixels * 4 + (std::uint64_t{1} << 24));
+  const auto bytes = codec::read_picture(path);
   if (!bytes) return bytes.error();
   return load_image(*bytes, path.string(), options);
+} catch (const std::bad_alloc&) {
+  return Error{ErrorCode::out_of_memory, path.string() + ": not enough memory to read it"};
+}
+
+Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path, const LoadImageOptions& options) try {
+  auto bytes = codec::read_picture(path);
+  if (!bytes) return bytes.error();
+  if (codec::is_jpeg(*bytes) && (!options.apply_exif || codec::jpeg_orientation(*bytes) == 1))
+    return codec::open_jpeg(*std::move(bytes), path.string());
+  auto image = load_image(*bytes, path.string(), options);
+  if (!image) return image.error();
+  return std::unique_ptr<RowSource>(std::make_unique<codec::ImageRows>(*std::move(image)));
 } catch (const std::bad_alloc&) {
   return Error{ErrorCode::out_of_memory, path.string() + ": not enough memory to read it"};
 }

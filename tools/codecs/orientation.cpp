@@ -146,25 +146,38 @@ int webp_orientation(Bytes file) {
   return found ? *found : xmp_orientation(xmp).value_or(1);
 }
 
+// 5 … 8 lie on their side. Each turn says where the pixel (x, y) of the upright picture was.
+Upright::Upright(int width, int height, PixelFormat format, int orientation)
+    : width_(width),
+      height_(height),
+      sideways_(orientation >= 5),
+      from_right_(orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8),
+      from_bottom_(orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7),
+      image_(sideways_ ? height : width, sideways_ ? width : height, format) {}
+
+void Upright::put(int first_row, const std::uint8_t* rows, int count) {
+  const auto pixel = static_cast<std::size_t>(bytes_per_pixel(image_.format()));
+  const std::size_t row_bytes = static_cast<std::size_t>(width_) * pixel;
+  const auto copy = [&](int x, int y) {
+    const int column = from_right_ ? width_ - 1 - x : x, row = from_bottom_ ? height_ - 1 - y : y;
+    std::uint8_t* dst = sideways_ ? image_.row(column) + static_cast<std::size_t>(row) * pixel
+                                  : image_.row(row) + static_cast<std::size_t>(column) * pixel;
+    std::memcpy(dst, rows + static_cast<std::size_t>(y - first_row) * row_bytes + static_cast<std::size_t>(x) * pixel,
+                pixel);
+  };
+  if (sideways_)
+    for (int x = 0; x < width_; ++x)
+      for (int y = first_row; y < first_row + count; ++y) copy(x, y);
+  else
+    for (int y = first_row; y < first_row + count; ++y)
+      for (int x = 0; x < width_; ++x) copy(x, y);
+}
+
 Image turn_upright(Image image, int orientation) {
   if (orientation < 2 || orientation > 8) return image;
-  // 5 … 8 lie on their side. Each turn says where the pixel (x, y) of the upright picture was.
-  const bool sideways = orientation >= 5;
-  const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-  const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  const int src_width = image.width(), src_height = image.height();
-  Image upright(sideways ? src_height : src_width, sideways ? src_width : src_height, image.format());
-  const std::size_t pixel = image.row_bytes() / static_cast<std::size_t>(src_width);
-  for (int y = 0; y < upright.height(); ++y) {
-    std::uint8_t* dst = upright.row(y);
-    for (int x = 0; x < upright.width(); ++x, dst += pixel) {
-      int src_x = sideways ? y : x, src_y = sideways ? x : y;
-      if (from_right) src_x = src_width - 1 - src_x;
-      if (from_bottom) src_y = src_height - 1 - src_y;
-      std::memcpy(dst, image.row(src_y) + static_cast<std::size_t>(src_x) * pixel, pixel);
-    }
-  }
-  return upright;
+  Upright upright(image.width(), image.height(), image.format(), orientation);
+  upright.put(0, image.row(0), image.height());
+  return upright.take();
 }
 
 }  // namespace vitrail::codec

@@ -19,7 +19,7 @@ struct Options {
   std::string architecture = "vit_base_patch16_224", folder, dtype = "both", attention = "int8", trace;
   int threads = 1, batch = 1, runs = 0;
   double seconds = 3;
-  bool json = false, profile = false;
+  bool json = false, profile = false, peak = true;
 };
 
 /// One network in one arithmetic, and how long its runs took.
@@ -92,7 +92,8 @@ Status measure(std::vector<Contender>& contenders, const Options& options) {
       if (const Status good = contender.run(false); !good) return good;
     }
   }
-  for (Contender& contender : contenders) contender.measure_peak();
+  for (Contender& contender : contenders)
+    if (options.peak) contender.measure_peak();
   const auto start = Clock::now();
   for (int round = 0;; ++round) {
     const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
@@ -104,7 +105,7 @@ Status measure(std::vector<Contender>& contenders, const Options& options) {
     }
   }
   for (Contender& contender : contenders) {
-    contender.measure_peak();
+    if (options.peak) contender.measure_peak();
     contender.finish();
   }
   return {};
@@ -218,6 +219,9 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, 1'000'000))
       ->type_name("N")
       ->excludes(seconds);
+  command->add_flag("!--no-peak", options->peak,
+                    "Do not measure what the cores could do at most: every run of the program then executes the same "
+                    "instructions");
   command->add_flag("--profile", options->profile, "Show where the time goes, operation by operation");
   command
       ->add_option("--trace", options->trace,

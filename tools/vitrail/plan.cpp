@@ -121,9 +121,11 @@ PatchCost cost_of(const ModelInfo& info, Size size, int patch, DType dtype) {
   const auto k0 = wide(info.patch_height * info.patch_width * info.channels);
   cost.linear_macs = layers(N, T, K) + (info.macs - L * 2 * t0 * t0 * D - layers(n0, t0, k0));
   cost.parameters = info.parameters + (K - k0) * D + (N - n0) * D;  // wraps around and back where it shrinks
-  // The residual stream, tokens and rows in f32, and the widest of qkv and the hidden layer with its quantised rows.
-  const std::uint64_t quantised = dtype == DType::int8 ? std::max(D, M) : 0;
-  cost.activation_bytes = T * (4 * (3 * D + std::max(3 * D, M)) + quantised);
+  // What a session of one picture has, but for its paddings: the residual stream; of a block the products' rows, and
+  // over each other the hidden layer and qkv with the packed heads.
+  const std::uint64_t element = dtype == DType::int8 ? 1 : sizeof(float);
+  const std::uint64_t rows = dtype == DType::int8 ? std::max(D, M) : sizeof(float) * D;
+  cost.activation_bytes = T * (4 * D + rows + std::max(4 * 3 * D + 2 * element * D, 4 * M));
   return cost;
 }
 

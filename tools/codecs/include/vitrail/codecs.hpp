@@ -1,6 +1,6 @@
 // Picture files ↔ pixels. A library of its own: an application that feeds camera frames does not link it.
 //
-//   load_image   JPEG, PNG, WebP, PNM (P5, P6) and .npy → Image, the bytes Pillow gives
+//   load_image   JPEG, PNG, WebP, PNM (P5, P6) and .npy → Image, the bytes Pillow gives; open_image: row by row
 //   save_png     Image → PNG
 //   save_npy     numbers → NumPy's .npy; load_npy_u8 is the way back for bytes
 //   save_safetensors   several arrays by name
@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,11 @@ Result<Image> load_image(const std::filesystem::path& path, const LoadImageOptio
 /// The same from memory; `name` is what error messages call it.
 Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view name,
                          const LoadImageOptions& options = {});
+
+/// A picture file to be read row by row; the rows and the errors are those of load_image(). A JPEG that is upright is
+/// decoded as its rows are asked for, so that it is never whole in memory (but for the coefficients of a progressive
+/// one, which libjpeg keeps); anything else is decoded now.
+Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path, const LoadImageOptions& options = {});
 
 // The writers below write beside the target and rename at the end: a reader never sees half a file, and a failure
 // leaves what was there before. A target that is not a regular file (a pipe, a device) is written directly.
