@@ -190,6 +190,45 @@ TEST_CASE("Hugging Face: pictures") {
   CHECK(bare.std[2] == 0.5);
 }
 
+TEST_CASE("networks that are not square take pictures that are not") {
+  const json wide = {{"image_size", {16, 64}}};
+  const json size = {{"height", 16}, {"width", 64}};
+  const auto exact = accepted(read(From::huggingface, wide, {{"size", size}})).preprocess;
+  CHECK(exact.resize == Resize::exact);
+  CHECK(exact.resize_height == 16);
+  CHECK(exact.resize_width == 64);
+  const auto cropped = accepted(read(From::huggingface, wide,
+                                     {{"size", {{"max_height", 20}, {"max_width", 70}}},
+                                      {"do_center_crop", true},
+                                      {"crop_size", size}}))
+                           .preprocess;
+  CHECK(cropped.resize == Resize::contain_truncated);
+  CHECK(cropped.crop_height == 16);
+  CHECK(cropped.crop_width == 64);
+  check_error(read(From::huggingface, wide, {{"size", {{"height", 64}, {"width", 16}}}}), ErrorCode::bad_file,
+              {"preprocessor_config.json: \"size\": found 64 × 16, expected 16 × 64, the network's image size"});
+  check_error(read(From::huggingface, wide, {{"size", {{"longest_edge", 64}}}}), ErrorCode::unsupported,
+              {"\"size\": found {\"longest_edge\":64}", "fail to run"});
+
+  const auto timm = [](const json& cfg) {
+    json pretrained = {{"input_size", {3, 16, 64}}, {"crop_pct", 0.875}, {"interpolation", "bicubic"}};
+    pretrained.update(cfg);
+    return accepted(read(From::timm, {{"pretrained_cfg", pretrained}, {"model_args", {{"img_size", {16, 64}}}}}))
+        .preprocess;
+  };
+  const auto center = timm({});
+  CHECK(center.resize == Resize::cover);
+  CHECK(center.resize_height == 18);
+  CHECK(center.resize_width == 73);
+  CHECK(center.resample == Resampling::bilinear);  // timm's own choice
+  CHECK(center.crop_width == 64);
+  const auto border = timm({{"crop_mode", "border"}});
+  CHECK(border.resize == Resize::contain);
+  CHECK(border.resize_width == 73);
+  CHECK(border.resample == Resampling::bicubic);
+  CHECK(timm({{"crop_mode", "squash"}}).resize == Resize::exact);
+}
+
 TEST_CASE("which class of image processor decides about rounding and cropping") {
   const auto backend = [](const json& preprocessor) {
     return accepted(read(From::huggingface, json::object(), preprocessor)).preprocess.backend;
