@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "tests/support/temp_dir.hpp"
+#include "tests/support/files.hpp"
 
 using namespace vitrail;
 using namespace vitrail::cli;
@@ -16,7 +16,7 @@ namespace {
 
 /// A folder like /sys/devices/system/cpu.
 struct Machine {
-  test::TempDir folder;
+  test::TemporaryFolder folder;
   explicit Machine(const std::string& online) { write("online", online + "\n"); }
   void write(const std::string& name, const std::string& text) {
     const auto path = std::filesystem::path(folder.path()) / name;

@@ -12,8 +12,8 @@
 #include <string>
 
 #include "tests/support/codecs.hpp"
+#include "tests/support/files.hpp"
 #include "tests/support/pictures.hpp"
-#include "tests/support/temporary_folder.hpp"
 #include "vitrail/codecs.hpp"
 
 using namespace vitrail;

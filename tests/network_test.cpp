@@ -223,7 +223,7 @@ TEST_CASE("timm ViT and distilled DeiT") {
 }
 
 TEST_CASE("folders") {
-  TempDir dir;
+  TemporaryFolder dir;
   check_error(read_network(dir / "nowhere"), ErrorCode::io, {"nowhere: no such folder"});
   check_error(read_network(dir.path()), ErrorCode::io, {"found no config.json"});
   write_file(dir / "file", "x");

@@ -5,8 +5,8 @@
 #include <fstream>
 #include <string>
 
+#include "tests/support/files.hpp"
 #include "tests/support/pictures.hpp"
-#include "tests/support/temporary_folder.hpp"
 #include "vitrail/codecs.hpp"
 
 using namespace vitrail;

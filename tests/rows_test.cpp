@@ -8,9 +8,9 @@
 
 #include "tests/support/allocations.hpp"
 #include "tests/support/codecs.hpp"
+#include "tests/support/files.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/pictures.hpp"
-#include "tests/support/temporary_folder.hpp"
 #include "vitrail/codecs.hpp"
 #include "vitrail/vitrail.hpp"
 

@@ -9,9 +9,9 @@
 #include "runtime/model/json_reader.hpp"
 #include "runtime/model/mapped_file.hpp"
 #include "runtime/model/network.hpp"
+#include "tests/support/files.hpp"
 #include "tests/support/messages.hpp"
 #include "tests/support/safetensors_writer.hpp"
-#include "tests/support/temp_dir.hpp"
 
 #if __has_include(<sys/stat.h>)
 #include <sys/stat.h>
@@ -23,13 +23,13 @@ using namespace vitrail::test;
 
 namespace {
 
-Result<Safetensors> open_bytes(const TempDir& dir, std::string_view bytes) {
+Result<Safetensors> open_bytes(const TemporaryFolder& dir, std::string_view bytes) {
   write_file(dir / "x.safetensors", bytes);
   return Safetensors::open(dir / "x.safetensors");
 }
 
 void check_refused(std::string_view bytes, std::initializer_list<std::string_view> parts) {
-  TempDir dir;
+  TemporaryFolder dir;
   auto result = open_bytes(dir, bytes);
   check_error(result, ErrorCode::bad_file, parts);
   if (!result) CHECK(result.error().message.find("x.safetensors: ") != std::string::npos);
@@ -43,7 +43,7 @@ std::string entry(const std::string& name, const std::string& shape, const std::
 }  // namespace
 
 TEST_CASE("a sound file gives names, shapes and bytes") {
-  TempDir dir;
+  TemporaryFolder dir;
   auto file = open_bytes(dir, safetensors_file({f32_tensor("b", {2, 3}, [](auto i) { return i; }),
                                                 f32_tensor("a", {}, [](auto) { return 7; }),
                                                 {"ids", {2}, std::string(16, '\1'), "I64"},
@@ -64,7 +64,7 @@ TEST_CASE("a sound file gives names, shapes and bytes") {
 }
 
 TEST_CASE("the bytes outlive the Safetensors and the file's name") {
-  TempDir dir;
+  TemporaryFolder dir;
   const std::byte* data = nullptr;
   std::shared_ptr<const void> files;
   {
@@ -80,7 +80,7 @@ TEST_CASE("the bytes outlive the Safetensors and the file's name") {
 }
 
 TEST_CASE("files that are not there, not files, or empty") {
-  TempDir dir;
+  TemporaryFolder dir;
   check_error(Safetensors::open(dir / "no.safetensors"), ErrorCode::io,
               {"no.safetensors: cannot be opened", "No such file"});
   check_error(Safetensors::open(dir.path()), ErrorCode::io, {"is a folder, expected a file"});
@@ -103,7 +103,7 @@ TEST_CASE("files that are not there, not files, or empty") {
 }
 
 TEST_CASE("pages that were dropped are read again") {
-  TempDir dir;
+  TemporaryFolder dir;
   std::string text(100'000, ' ');
   for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7919 >> 4);
   write_file(dir / "a", text);
@@ -189,7 +189,7 @@ TEST_CASE("shapes and offsets that lie") {
 }
 
 TEST_CASE("sharded files") {
-  TempDir dir;
+  TemporaryFolder dir;
   auto value = [](auto i) { return i; };
   write_file(dir / "s1.safetensors", safetensors_file({f32_tensor("a", {2}, value), f32_tensor("b", {1}, value)}));
   write_file(dir / "s2.safetensors", safetensors_file({f32_tensor("c", {3}, value)}));
@@ -244,7 +244,7 @@ TEST_CASE("f16 and bf16 convert exactly, all 65536 of them") {
 }
 
 TEST_CASE("thousands of damaged files: an answer or an error, never a crash") {
-  TempDir dir;
+  TemporaryFolder dir;
   const std::string sound = safetensors_file({f32_tensor("a.weight", {4, 3}, [](auto i) { return i; }),
                                               {"b", {5}, std::string(10, '\2'), "F16"},
                                               {"ids", {1, 2}, std::string(16, '\1'), "I64"}});

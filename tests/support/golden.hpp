@@ -13,10 +13,10 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/files.hpp"
 #include "tests/support/pictures.hpp"
 #include "tests/support/random.hpp"
 #include "tests/support/safetensors_writer.hpp"
-#include "tests/support/temp_dir.hpp"
 
 namespace vitrail::test {
 
@@ -129,7 +129,7 @@ class GoldenModel {
 
  private:
   std::filesystem::path source_;
-  TempDir dir_;
+  TemporaryFolder dir_;
 };
 
 }  // namespace vitrail::test

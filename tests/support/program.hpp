@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/files.hpp"
 #include "tests/support/pictures.hpp"
-#include "tests/support/temporary_folder.hpp"
 
 namespace vitrail::test {
 

@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/files.hpp"
 #include "tests/support/safetensors_writer.hpp"
-#include "tests/support/temp_dir.hpp"
 
 namespace vitrail::test {
 
 /// D 32, 2 layers, 2 heads, M 64, 32 × 32 pixels in patches of 16, 3 labels.
 struct TinyFolder {
-  TempDir dir;
+  TemporaryFolder dir;
   nlohmann::json config, preprocessor;  ///< preprocessor is null for timm
   std::vector<TestTensor> tensors;
 

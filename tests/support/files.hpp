@@ -1,4 +1,4 @@
-// A folder of its own for one test case, removed at its end.
+// Files of a test: reading, writing, and a folder of its own that is removed at its end.
 #pragma once
 
 #include <atomic>
@@ -26,9 +26,9 @@ inline std::string read_file(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-class TempDir {
+class TemporaryFolder {
  public:
-  TempDir() {
+  TemporaryFolder() {
     static std::atomic<unsigned> counter{0};
     auto base = std::filesystem::temp_directory_path();
     // create_directory() says whether the name was free: tests run side by side.
@@ -37,12 +37,12 @@ class TempDir {
       path_ = base / ("vitrail_test_" + std::to_string(now) + "_" + std::to_string(counter++));
     } while (!std::filesystem::create_directory(path_));
   }
-  ~TempDir() {
+  ~TemporaryFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
