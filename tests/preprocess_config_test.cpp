@@ -197,11 +197,10 @@ TEST_CASE("networks that are not square take pictures that are not") {
   CHECK(exact.resize == Resize::exact);
   CHECK(exact.resize_height == 16);
   CHECK(exact.resize_width == 64);
-  const auto cropped = accepted(read(From::huggingface, wide,
-                                     {{"size", {{"max_height", 20}, {"max_width", 70}}},
-                                      {"do_center_crop", true},
-                                      {"crop_size", size}}))
-                           .preprocess;
+  const auto cropped =
+      accepted(read(From::huggingface, wide,
+                    {{"size", {{"max_height", 20}, {"max_width", 70}}}, {"do_center_crop", true}, {"crop_size", size}}))
+          .preprocess;
   CHECK(cropped.resize == Resize::contain_truncated);
   CHECK(cropped.crop_height == 16);
   CHECK(cropped.crop_width == 64);
