@@ -77,17 +77,6 @@ Resizer::Options options_of(int src_width, int src_height, int dst_width, int ds
   return o;
 }
 
-/// A whole picture, given row by row.
-class ComingRows : public RowSource {
- public:
-  explicit ComingRows(const ImageView& view) : RowSource(view.width, view.height, view.format), view_(view) {}
-  Result<const std::uint8_t*> next_row() override { return view_.row(next_++); }
-
- private:
-  ImageView view_;
-  int next_ = 0;
-};
-
 std::string error_of(const Resizer::Options& o) {
   const Result<Resizer> resizer = Resizer::plan(o);
   return resizer ? "" : resizer.error().message;

@@ -49,6 +49,17 @@ struct Picture {
   Picture(const Picture&) = delete;  // the view points into this object
 };
 
+/// A whole picture, given row by row.
+class ComingRows : public RowSource {
+ public:
+  explicit ComingRows(const ImageView& view) : RowSource(view.width, view.height, view.format), view_(view) {}
+  Result<const std::uint8_t*> next_row() override { return view_.row(next_++); }
+
+ private:
+  ImageView view_;
+  int next_ = 0;
+};
+
 inline std::vector<std::uint8_t> packed_bytes(const ImageView& view) {
   std::vector<std::uint8_t> bytes;
   for (int y = 0; y < view.height; ++y) {
