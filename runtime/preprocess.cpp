@@ -68,7 +68,10 @@ Size proportional_size(Size picture, Size target, PreprocessConfig::Resize rule)
 /// The size of the whole picture after the resize.
 Result<Size> resized_size(const PreprocessConfig& config, Size picture) {
   using Resize = PreprocessConfig::Resize;
-  const std::string found = std::to_string(picture.width) + " x " + std::to_string(picture.height) + " pixels";
+  const auto refuse = [&](const std::string& expected) {
+    return argument_error("image", std::to_string(picture.width) + " x " + std::to_string(picture.height) + " pixels",
+                          expected);
+  };
   switch (config.resize) {
     case Resize::none:
       return picture;
@@ -78,21 +81,18 @@ Result<Size> resized_size(const PreprocessConfig& config, Size picture) {
       const Size size = config.longest_edge > 0 ? limited_edge_size(picture, config.resize_height, config.longest_edge)
                                                 : shortest_edge_size(picture, config.resize_height);
       if (std::min(size.width, size.height) < 1)
-        return argument_error(
-            "image", found,
-            "a shorter side of at least one pixel after the longer one is " + std::to_string(config.longest_edge));
+        return refuse("a shorter side of at least one pixel after the longer one is " +
+                      std::to_string(config.longest_edge));
       if (std::max(size.width, size.height) > max_image_side)
-        return argument_error("image", found,
-                              "a longer side of at most " + std::to_string(max_image_side) +
-                                  " after the shorter one is " + std::to_string(config.resize_height));
+        return refuse("a longer side of at most " + std::to_string(max_image_side) + " after the shorter one is " +
+                      std::to_string(config.resize_height));
       return size;
     }
     default: {
       const Size size = proportional_size(picture, {config.resize_width, config.resize_height}, config.resize);
       if (std::min(size.width, size.height) < 1 || std::max(size.width, size.height) > max_image_side)
-        return argument_error("image", found,
-                              "sides from 1 to " + std::to_string(max_image_side) + " after the resize, not " +
-                                  std::to_string(size.width) + " x " + std::to_string(size.height));
+        return refuse("sides from 1 to " + std::to_string(max_image_side) + " after the resize, not " +
+                      std::to_string(size.width) + " x " + std::to_string(size.height));
       return size;
     }
   }

@@ -272,7 +272,7 @@ TEST_CASE("floats are rounded once, after both passes") {
     CHECK(status);
     o.by_rows = true;
     Resizer by_rows = Resizer::plan(o).value();
-    ComingRows rows(src.view);
+    ViewRows rows(src.view);
     std::vector<std::uint8_t> same(dst.size());
     CHECK(by_rows.run(rows, same.data(), o.window_width * channels));
     CHECK((same == dst));

@@ -9,7 +9,7 @@
 #include <string_view>
 
 namespace {
-std::atomic<std::uint64_t> count{0};
+std::atomic<std::uint64_t> count{0}, big_count{0};
 
 bool from_onednn(const void* caller) {
   Dl_info info;
@@ -18,6 +18,7 @@ bool from_onednn(const void* caller) {
 
 void* counted(std::size_t bytes, std::size_t alignment, const void* caller) {
   if (!from_onednn(caller)) ++count;
+  if (bytes >= std::size_t{1} << 24) ++big_count;
   void* p = std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
   if (!p) throw std::bad_alloc();
   return p;
@@ -25,6 +26,7 @@ void* counted(std::size_t bytes, std::size_t alignment, const void* caller) {
 }  // namespace
 
 std::uint64_t vitrail::test::allocations() { return count; }
+std::uint64_t vitrail::test::big_allocations() { return big_count; }
 
 void* operator new(std::size_t n) { return counted(n, 16, __builtin_return_address(0)); }
 void* operator new[](std::size_t n) { return counted(n, 16, __builtin_return_address(0)); }

@@ -8,4 +8,7 @@ namespace vitrail::test {
 /// functions. Needs tests/support/allocations.cpp.
 std::uint64_t allocations();
 
+/// Those of them that were of 16 MiB or more.
+std::uint64_t big_allocations();
+
 }  // namespace vitrail::test

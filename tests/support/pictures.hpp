@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "vitrail/image.hpp"
@@ -49,17 +50,6 @@ struct Picture {
   Picture(const Picture&) = delete;  // the view points into this object
 };
 
-/// A whole picture, given row by row.
-class ComingRows : public RowSource {
- public:
-  explicit ComingRows(const ImageView& view) : RowSource(view.width, view.height, view.format), view_(view) {}
-  Result<const std::uint8_t*> next_row() override { return view_.row(next_++); }
-
- private:
-  ImageView view_;
-  int next_ = 0;
-};
-
 inline std::vector<std::uint8_t> packed_bytes(const ImageView& view) {
   std::vector<std::uint8_t> bytes;
   for (int y = 0; y < view.height; ++y) {
@@ -67,6 +57,26 @@ inline std::vector<std::uint8_t> packed_bytes(const ImageView& view) {
   }
   return bytes;
 }
+
+/// A picture row by row. Each row has memory of its own, so that a sanitizer sees one that is read too late.
+class ViewRows : public RowSource {
+ public:
+  /// @param fails_at  the row that is an error instead, or −1
+  explicit ViewRows(const ImageView& view, int fails_at = -1)
+      : RowSource(view.width, view.height, view.format), view_(view), fails_at_(fails_at) {}
+  Result<const std::uint8_t*> next_row() override {
+    if (next_ == fails_at_) return Error{ErrorCode::bad_file, "row " + std::to_string(next_) + " is damaged"};
+    const std::uint8_t* row = view_.row(next_++);
+    row_ = std::vector<std::uint8_t>(row, row + std::ptrdiff_t{view_.width} * bytes_per_pixel(view_.format));
+    return static_cast<const std::uint8_t*>(row_.data());
+  }
+  int rows_given() const { return next_; }
+
+ private:
+  ImageView view_;
+  int fails_at_, next_ = 0;
+  std::vector<std::uint8_t> row_;
+};
 
 inline const PixelFormat all_formats[] = {PixelFormat::rgb8, PixelFormat::bgr8, PixelFormat::rgba8, PixelFormat::bgra8,
                                           PixelFormat::gray8};

@@ -123,9 +123,9 @@ Result<bool> run(const Options& options) {
   Panels panels({"picture", title});
   std::vector<float> all;  // [pictures, rows, columns]
   std::vector<std::size_t> shape;
-  const std::size_t failures =
-      for_each_picture(*pictures, options.pictures, *session, options.json, [&](const Seen& seen) -> Status {
-        auto picture = network_picture(session->info(), seen.image);
+  const std::size_t failures = for_each_picture(
+      *pictures, options.pictures, *session, options.json, Keep::picture, [&](const Seen& seen) -> Status {
+        auto picture = network_picture(session->info(), *seen.image);
         if (!picture) return picture.error();
         const int rows = seen.output.grid_rows, columns = seen.output.grid_columns;
         const auto weights = patch_weights(session->info(), seen.output, options);

@@ -58,7 +58,7 @@ class Classifier {
       add_row(seen, best);
     if (options_.sheet_file.empty()) return {};
     if (sheet_.full()) return ++left_out_, Status();
-    return sheet_.add(seen.image, label_text(labels_, best[0].index), percent(best[0].probability),
+    return sheet_.add(*seen.image, label_text(labels_, best[0].index), percent(best[0].probability),
                       best[0].probability);
   }
 
@@ -139,7 +139,8 @@ Result<bool> run(const Options& options) {
   if (!session) return session.error();
 
   Classifier classifier(options, *std::move(labels), pictures->size() == 1);
-  const std::size_t failures = for_each_picture(*pictures, options.pictures, *session, options.json,
+  const Keep keep = options.sheet_file.empty() ? Keep::nothing : Keep::picture;
+  const std::size_t failures = for_each_picture(*pictures, options.pictures, *session, options.json, keep,
                                                 [&](const Seen& seen) { return classifier.see(seen); });
   return classifier.finish() && failures == 0;
 }

@@ -163,7 +163,7 @@ Result<bool> run(const Options& options) {
   if (!session) return session.error();
 
   Collector collector(options, session->info());
-  const std::size_t failures = for_each_picture(*pictures, options.pictures, *session, options.json,
+  const std::size_t failures = for_each_picture(*pictures, options.pictures, *session, options.json, Keep::nothing,
                                                 [&](const Seen& seen) { return collector.see(seen); });
   if (collector.empty()) return false;  // an empty array would look like an answer
   if (const Status good = collector.save(); !good) return good.error();

@@ -46,17 +46,17 @@ Result<bool> run(const Options& options) {
   std::vector<float> tokens;  // [pictures · N, D]
   std::vector<Image> seen_pictures;
   int rows = 0, columns = 0;
-  const std::size_t failures =
-      for_each_picture(*pictures, options.pictures, *session, options.json, [&](const Seen& seen) -> Status {
-        auto picture = network_picture(session->info(), seen.image);
-        if (!picture) return picture.error();
-        const auto patches = seen.output.patch_tokens();
-        tokens.insert(tokens.end(), patches.begin(), patches.end());
-        seen_pictures.push_back(*std::move(picture));
-        rows = seen.output.grid_rows;
-        columns = seen.output.grid_columns;
-        return {};
-      });
+  const std::size_t failures = for_each_picture(*pictures, options.pictures, *session, options.json, Keep::picture,
+                                                [&](const Seen& seen) -> Status {
+                                                  auto picture = network_picture(session->info(), *seen.image);
+                                                  if (!picture) return picture.error();
+                                                  const auto patches = seen.output.patch_tokens();
+                                                  tokens.insert(tokens.end(), patches.begin(), patches.end());
+                                                  seen_pictures.push_back(*std::move(picture));
+                                                  rows = seen.output.grid_rows;
+                                                  columns = seen.output.grid_columns;
+                                                  return {};
+                                                });
   if (seen_pictures.empty()) return false;
 
   const auto components = principal_components(tokens, static_cast<std::size_t>(model->info().embed_dim), 3);

@@ -21,6 +21,35 @@ bool is_picture(const fs::path& path) {
   return std::find(std::begin(kKnown), std::end(kKnown), extension) != std::end(kKnown);
 }
 
+class Stopwatch {
+ public:
+  void start() { started_ = Clock::now(); }
+  void stop() { passed_ += Clock::now() - started_; }
+  double ms() const { return std::chrono::duration<double, std::milli>(passed_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point started_;
+  Clock::duration passed_{};
+};
+
+/// The rows of another source, and how long they took.
+class TimedRows : public RowSource {
+ public:
+  TimedRows(RowSource& rows, Stopwatch& watch)
+      : RowSource(rows.width(), rows.height(), rows.format()), rows_(rows), watch_(watch) {}
+  Result<const std::uint8_t*> next_row() override {
+    watch_.start();
+    auto row = rows_.next_row();
+    watch_.stop();
+    return row;
+  }
+
+ private:
+  RowSource& rows_;
+  Stopwatch& watch_;
+};
+
 LoadOptions load_options(DType dtype, int threads, Progress& progress) {
   LoadOptions options;
   options.dtype = dtype;
@@ -30,6 +59,23 @@ LoadOptions load_options(DType dtype, int threads, Progress& progress) {
     progress.update(fraction, bytes_text(done) + " / " + bytes_text(total));
   };
   return options;
+}
+
+/// A picture, whole or row by row.
+struct Opened {
+  std::optional<Image> image;
+  std::unique_ptr<RowSource> rows;
+};
+
+Result<Opened> open(const std::string& path, const LoadImageOptions& options, Keep keep) {
+  if (keep == Keep::nothing) {
+    auto rows = open_image(path, options);
+    if (!rows) return rows.error();
+    return Opened{std::nullopt, *std::move(rows)};
+  }
+  auto image = load_image(path, options);
+  if (!image) return image.error();
+  return Opened{*std::move(image), nullptr};
 }
 
 }  // namespace
@@ -180,7 +226,7 @@ Image noise(int width, int height, int channels) {
 }
 
 std::size_t for_each_picture(const std::vector<std::string>& pictures, const PictureOptions& options, Session& session,
-                             bool json, const std::function<Status(const Seen&)>& on_picture) {
+                             bool json, Keep keep, const std::function<Status(const Seen&)>& on_picture) {
   Progress progress("pictures");
   std::size_t failures = 0;
   const auto failed = [&](const std::string& path, std::string message) {
@@ -191,27 +237,37 @@ std::size_t for_each_picture(const std::vector<std::string>& pictures, const Pic
     if (json) print_json({{"image", path}, {"error", message}});
   };
 
-  LoadImageOptions decoding;
-  decoding.apply_exif = !options.no_exif;
+  LoadImageOptions loading;
+  loading.apply_exif = !options.no_exif;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     if (pictures.size() > 1) {
       progress.update(static_cast<double>(i) / static_cast<double>(pictures.size()),
                       std::to_string(i) + "/" + std::to_string(pictures.size()));
     }
-    const auto start = std::chrono::steady_clock::now();
-    const auto image = load_image(pictures[i], decoding);
-    const std::chrono::duration<double, std::milli> decode = std::chrono::steady_clock::now() - start;
-    if (!image) {
-      failed(pictures[i], image.error().message);
+    Stopwatch decoding;
+    decoding.start();
+    const auto opened = open(pictures[i], loading, keep);
+    decoding.stop();
+    if (!opened) {
+      failed(pictures[i], opened.error().message);
       continue;
     }
-    const auto output = session.run(image->view());
+    const auto& [image, rows] = *opened;
+    const auto run = [&, &image = image, &rows = rows] {
+      if (image) return session.run(image->view());
+      TimedRows timed(*rows, decoding);
+      return session.run(timed);
+    };
+    const double opening_ms = decoding.ms();
+    const auto output = run();
     if (!output) {
       failed(pictures[i], output.error().message);
       continue;
     }
+    Timing timing = session.timing();
+    timing.preprocess_ms -= decoding.ms() - opening_ms;  // the rows were decoded meanwhile
     if (json) progress.clear();
-    const Status good = on_picture({pictures[i], *image, *output, decode.count(), session.timing()});
+    const Status good = on_picture({pictures[i], image ? &*image : nullptr, *output, decoding.ms(), timing});
     if (!good) failed(pictures[i], good.error().message);
   }
   return failures;

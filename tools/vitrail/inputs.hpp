@@ -68,18 +68,23 @@ Result<Session> make_session(const Model& model, const ModelOptions& options, co
 /// A picture of noise: flat ones would make the numbers in a network unusually tame.
 Image noise(int width, int height, int channels);
 
-/// One picture that went through the network; the references live until the next one.
+/// One picture that went through the network; what is referred to lives until the next one.
 struct Seen {
   const std::string& path;
-  const Image& image;
+  const Image* image;  ///< null unless kept
   const Output& output;
   double decode_ms = 0;
   Timing timing;
 };
 
+enum class Keep {
+  nothing,  ///< pictures go into the network row by row as they are decoded
+  picture,
+};
+
 /// Runs the session on every picture. One that fails is reported (in JSON on stdout when `json`) and the others go on.
 /// Returns how many failed.
 std::size_t for_each_picture(const std::vector<std::string>& pictures, const PictureOptions& options, Session& session,
-                             bool json, const std::function<Status(const Seen&)>& on_picture);
+                             bool json, Keep keep, const std::function<Status(const Seen&)>& on_picture);
 
 }  // namespace vitrail::cli

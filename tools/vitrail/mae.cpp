@@ -72,11 +72,11 @@ Result<bool> run(const Options& options) {
 
   Panels panels({"masked", "predicted", "whole"});
   const int columns = info.image_width / info.patch_width;
-  const std::size_t failures =
-      for_each_picture(*pictures, options.pictures, *session, options.json, [&](const Seen& seen) -> Status {
-        const auto made = session->reconstruct(seen.image, *mask);
+  const std::size_t failures = for_each_picture(
+      *pictures, options.pictures, *session, options.json, Keep::picture, [&](const Seen& seen) -> Status {
+        const auto made = session->reconstruct(*seen.image, *mask);
         if (!made) return made.error();
-        auto masked = network_picture(info, seen.image);
+        auto masked = network_picture(info, *seen.image);
         if (!masked) return masked.error();
         for (int i = 0; i < info.num_patches; ++i)
           if ((*mask)[static_cast<std::size_t>(i)])

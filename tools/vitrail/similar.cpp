@@ -86,8 +86,8 @@ Result<bool> run(const Options& options) {
   if (!session) return session.error();
   std::vector<float> wanted;
   std::vector<Neighbour> nearest;
-  const std::size_t failures =
-      for_each_picture(*pictures, options.pictures, *session, options.json, [&](const Seen& seen) -> Status {
+  const std::size_t failures = for_each_picture(
+      *pictures, options.pictures, *session, options.json, Keep::nothing, [&](const Seen& seen) -> Status {
         const auto vector = pick(seen.output, what);
         if (vector.empty()) return Error{ErrorCode::unsupported, "the network has no " + what + " output"};
         if (seen.path == query)
