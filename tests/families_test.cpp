@@ -177,7 +177,8 @@ TEST_CASE("DINOv3 of a picture of another size: its processor's floats against u
     for (std::size_t t = 0; t < tokens; ++t)
       least = std::min(least, cosine(out->tokens.data() + t * dim, expected.values.data() + t * dim, dim));
     CAPTURE(least);
-    CHECK(least > (dtype == DType::f32 ? 0.9999 : 0.999));
+    MESSAGE("lowest cosine of a token: ", least);
+    CHECK(least > (dtype == DType::f32 ? 0.9999 : 0.999));  // f32 measured: 0.99998, all of it from the rounding
   }
   // What leaves the range of pixels is not rounded to them: only pictures of the network's size are taken.
   processor["resample"] = 3;

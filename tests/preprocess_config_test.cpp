@@ -215,7 +215,7 @@ TEST_CASE("networks that are not square take pictures that are not") {
     return accepted(read(From::timm, {{"pretrained_cfg", pretrained}, {"model_args", {{"img_size", {16, 64}}}}}))
         .preprocess;
   };
-  const auto center = timm({});
+  const auto center = timm(json::object());
   CHECK(center.resize == Resize::cover);
   CHECK(center.resize_height == 18);
   CHECK(center.resize_width == 73);
