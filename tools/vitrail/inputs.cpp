@@ -105,13 +105,12 @@ void PictureOptions::add_to(CLI::App& command) {
 
 void SizeOption::add_to(CLI::App& command) {
   const auto read = [this](const std::vector<std::string>& texts) {
-    const std::string& text = texts.at(0);
-    const auto number = [](const char* from, const char* to, int& value) {
-      const auto [end, error] = std::from_chars(from, to, value);
-      return error == std::errc() && end == to && value >= 1;
-    };
-    const char *begin = text.data(), *end = begin + text.size(), *x = std::find(begin, end, 'x');
-    return x != end && number(begin, x, height) && number(x + 1, end, width);
+    const auto size = parse_size(texts.at(0));
+    if (!size)
+      throw CLI::ValidationError("--size: found " + texts.at(0) + ", expected HxW or N, each 1 … 32768 pixels");
+    height = size->height;
+    width = size->width;
+    return true;
   };
   command.add_option("--size", read, "Height and width of the pictures the network sees, multiples of its patch size")
       ->type_name("HxW");
