@@ -296,7 +296,7 @@ TEST_CASE("arguments of windows that make no sense") {
   huge.kernel_height = huge.kernel_width = 1;
   huge.padding_y = huge.padding_x = 4096;
   huge.dilation_x = huge.dilation_y = 1;
-  REQUIRE(WindowGrid::make(huge));
+  CHECK(bool(WindowGrid::make(huge)) == (sizeof(std::size_t) == 8));  // 32 bits cannot address it
   huge.padding_y = huge.padding_x = 4096;
   huge.height = huge.width = 32768;
   huge.kernel_height = huge.kernel_width = 4096;
