@@ -66,6 +66,7 @@ class Engine {
   double peak_gmacs_per_s(DType dtype) noexcept;
 
   const std::string& report() const { return report_; }
+  int threads() const { return executor_.threads(); }
   DType attention_dtype() const { return heads_.dtype; }
   std::size_t scratch_bytes() const { return scratch_bytes_ * static_cast<std::size_t>(executor_.threads()); }
 

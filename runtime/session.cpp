@@ -61,7 +61,7 @@ struct Session::Impl {
     };
     if (options.profile) {
       const int layers = c.num_layers + (c.decoder ? c.decoder->num_layers : 0);
-      engine.keep_profile(static_cast<std::size_t>(3 * max_batch + 9) * static_cast<std::size_t>(layers + 3));
+      engine.keep_profile(static_cast<std::size_t>(12 * max_batch) * static_cast<std::size_t>(layers + 3));
     }
     arena_bytes = place(nullptr);
     arena = allocate_aligned(arena_bytes);
@@ -72,14 +72,14 @@ struct Session::Impl {
     prepare();
   }
 
-  /// Every shape of product that a batch of 1 … max_batch pictures of the plan's size will need.
+  /// Every shape of product that groups of pictures of the plan's size will need.
   void prepare() {
     const VitConfig& c = plan->config;
     const Block& block = weights.blocks[0];
     engine.prepare(weights.patch, c.num_patches());
     const int last_rows = request.last_rows(weights, c.num_tokens());
     if (last_rows > 0) engine.prepare(block.queries(), last_rows);
-    for (int b = 1; b <= max_batch; ++b) {
+    for (int b = 1; b <= group_size(max_batch, engine.threads()); ++b) {
       for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) engine.prepare(*l, b * c.num_tokens());
       for (const auto* l : {&block.proj, &block.fc1, &block.fc2})
         if (last_rows > 0) engine.prepare(*l, b * last_rows);

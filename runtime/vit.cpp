@@ -236,11 +236,14 @@ void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, Sta
   e.linear("fc2", h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·R, D]
 }
 
-void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures,
-             const Request& request) {
+namespace {
+
+/// forward() of some pictures of a batch of B.
+void forward_group(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures,
+                   std::size_t B, const Request& request) {
   const VitConfig& c = plan.config;
   const int batch = static_cast<int>(pictures.size()), blocks = request.blocks(w, c.num_tokens());
-  const auto B = pictures.size(), D = static_cast<std::size_t>(c.embed_dim),
+  const auto G = pictures.size(), D = static_cast<std::size_t>(c.embed_dim),
              T = static_cast<std::size_t>(c.num_tokens());
   const std::size_t maps_size = B * static_cast<std::size_t>(c.num_heads) * T * T;
   if (blocks == 0 && !request.wants(Outputs::patch_embed)) return;
@@ -253,36 +256,69 @@ void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<
       std::copy_n(s.x, size, dst);
   };
   const auto keep_hidden_state = [&](std::size_t index) {
-    if (request.wants(Outputs::hidden_states)) std::copy_n(s.x, B * T * D, s.hidden_states + index * B * T * D);
+    if (request.wants(Outputs::hidden_states)) std::copy_n(s.x, G * T * D, s.hidden_states + index * B * T * D);
   };
 
-  for (std::size_t b = 0; b < B; ++b)
-    embed(e, w, plan, s, pictures[b], b, request.wants(Outputs::patch_embed));                   // x [B·T, D]
-  if (w.pre_norm) e.norm(s.x, *w.pre_norm, c.layer_norm_eps, batch * tokens, c.embed_dim, s.x);  // x [B·T, D]
+  for (std::size_t b = 0; b < G; ++b)
+    embed(e, w, plan, s, pictures[b], b, request.wants(Outputs::patch_embed));                   // x [G·T, D]
+  if (w.pre_norm) e.norm(s.x, *w.pre_norm, c.layer_norm_eps, batch * tokens, c.embed_dim, s.x);  // x [G·T, D]
   keep_hidden_state(0);
   for (int i = 0; i < blocks; ++i) {
     const auto block = static_cast<std::size_t>(i);
     const int rows = i + 1 == c.num_layers ? request.last_rows(w, tokens) : tokens;
     float* maps = slot(request.attention_layers, i, s.attentions, maps_size);
     transform(e, w.dtype, plan, w.blocks[block], s, batch, tokens, rows,
-              plan.biases.empty() ? nullptr : &plan.biases[block], maps);  // x [B·R, D]
+              plan.biases.empty() ? nullptr : &plan.biases[block], maps);  // x [G·R, D]
     tokens = rows;
     keep_hidden_state(block + 1);
     float* layer = slot(request.layers, i, s.layers, B * T * D);
-    if (layer) request.norm_layers ? final_norm(layer) : static_cast<void>(std::copy_n(s.x, B * T * D, layer));
+    if (layer) request.norm_layers ? final_norm(layer) : static_cast<void>(std::copy_n(s.x, G * T * D, layer));
   }
   if (blocks < c.num_layers) return;
 
-  final_norm(s.x);  // x [B, R, D]
+  final_norm(s.x);  // x [G, R, D]
   const auto R = static_cast<std::size_t>(tokens), prefix = static_cast<std::size_t>(c.prefix_tokens());
   const auto registers = static_cast<std::size_t>(c.registers);
-  for (std::size_t b = 0; b < B; ++b) {
+  for (std::size_t b = 0; b < G; ++b) {
     const float* of_picture = s.x + b * R * D;
-    if (c.has_cls) std::copy_n(of_picture, D, s.cls + b * D);  // cls [B, D]
+    if (c.has_cls) std::copy_n(of_picture, D, s.cls + b * D);  // cls [G, D]
     if (request.wants(Outputs::registers))
       std::copy_n(of_picture + (prefix - registers) * D, registers * D, s.registers + b * registers * D);
   }
   if (request.pools(w)) heads(e, w, c, s, batch, tokens, request);
+}
+
+}  // namespace
+
+void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures,
+             const Request& request) {
+  const std::size_t B = pictures.size();
+  const auto group = static_cast<std::size_t>(group_size(static_cast<int>(B), e.threads()));
+  for (std::size_t first = 0; first < B; first += group) {
+    State of_group = s.from(first, plan.config);
+    forward_group(e, w, plan, of_group, pictures.subspan(first, std::min(group, B - first)), B, request);
+  }
+}
+
+State State::from(std::size_t first, const VitConfig& c) const {
+  const auto D = static_cast<std::size_t>(c.embed_dim), T = static_cast<std::size_t>(c.num_tokens());
+  const auto labels = static_cast<std::size_t>(c.num_labels);
+  State s = *this;
+  const auto skip = [first](float*& kept, std::size_t of_picture) {
+    if (kept) kept += first * of_picture;
+  };
+  skip(s.x, T * D);
+  skip(s.cls, D);
+  skip(s.pooled, D);
+  skip(s.registers, static_cast<std::size_t>(c.registers) * D);
+  skip(s.image_embeds, static_cast<std::size_t>(c.projection_dim));
+  skip(s.head_rows, 2 * D);
+  skip(s.logits, labels);
+  skip(s.logits_dist, labels);
+  skip(s.patch_embed, static_cast<std::size_t>(c.num_patches()) * D);
+  for (float** of_layers : {&s.hidden_states, &s.layers}) skip(*of_layers, T * D);
+  skip(s.attentions, static_cast<std::size_t>(c.num_heads) * T * T);
+  return s;
 }
 
 State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan& largest, int max_batch,
@@ -291,6 +327,7 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   const Extent extent = extent_of(largest);
   const bool f32 = w.dtype == DType::f32;
   const auto B = static_cast<std::size_t>(max_batch), N = static_cast<std::size_t>(extent.patches);
+  const auto G = static_cast<std::size_t>(group_size(max_batch, e.threads()));
   const auto T = static_cast<std::size_t>(extent.tokens), D = static_cast<std::size_t>(extent.embed_dim);
   const auto M = static_cast<std::size_t>(extent.mlp_dim), K = static_cast<std::size_t>(extent.patch_size);
   const auto labels = static_cast<std::size_t>(c.num_labels), L = static_cast<std::size_t>(c.num_layers);
@@ -304,9 +341,9 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   if (c.pool == Pool::cls_and_mean) s.head_rows = layout.take<float>(B * 2 * D);
   s.logits = layout.take<float>(B * labels);
   s.logits_dist = layout.take<float>(B * labels);
-  s.quant = layout.take<RowQuant>(std::max(B * T, N));
-  s.rows = layout.take<float>(B * (f32 ? T : std::max<std::size_t>(prefix, 1)) * D);
-  if (!f32) s.q = layout.take<std::uint8_t>(B * std::max(T * align_up(std::max(D, M)), align_up(2 * D)));
+  s.quant = layout.take<RowQuant>(std::max(G * T, N));
+  s.rows = layout.take<float>(G * (f32 ? T : std::max<std::size_t>(prefix, 1)) * D);
+  if (!f32) s.q = layout.take<std::uint8_t>(G * std::max(T * align_up(std::max(D, M)), align_up(2 * D)));
   if (request.wants(Outputs::patch_embed)) s.patch_embed = layout.take<float>(B * N * D);
   if (request.wants(Outputs::hidden_states)) s.hidden_states = layout.take<float>((L + 1) * B * T * D);
   s.layers = layout.take<float>(request.layers.size() * B * T * D);
@@ -322,11 +359,11 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   s.patches = layout.take<std::uint8_t>(N * align_up(K));
   if (f32) s.patches_f32 = layout.take<float>(N * K);
   layout.rewind(shared);
-  s.qkv = layout.take<float>(B * T * 3 * D);
+  s.qkv = layout.take<float>(G * T * 3 * D);
   s.heads = layout.take<std::byte>(e.heads_bytes());
   layout.rewind(shared);
-  s.hidden = layout.take<float>(B * T * M);
-  if (c.gated_mlp) s.gates = layout.take<float>(B * T * 2 * M);
+  s.hidden = layout.take<float>(G * T * M);
+  if (c.gated_mlp) s.gates = layout.take<float>(G * T * 2 * M);
   layout.seal();
   return s;
 }

@@ -27,19 +27,23 @@ struct Request {
   int blocks(const Weights& w, int tokens) const;
 };
 
-/// The activations of one session, for B pictures at most; shapes with T = tokens, D = embed_dim, M = mlp_dim, N =
-/// patches. The big buffers share memory where their lives do not overlap.
+/// How many pictures of a batch go through the network together, the others after them: one for each thread. More
+/// would only make the activations too large for the caches.
+inline int group_size(int batch, int threads) { return batch < threads ? batch : threads; }
+
+/// The activations of one session, for B pictures at most, G of them together; shapes with T = tokens, D = embed_dim,
+/// M = mlp_dim, N = patches. The big buffers share memory where their lives do not overlap.
 struct State {
   float* x = nullptr;                     ///< [B, T, D] the residual stream; at the end its LayerNorm
-  std::uint8_t* q = nullptr;              ///< [B·T, widest row] u8 rows, int8 only
-  RowQuant* quant = nullptr;              ///< [B·T]
+  std::uint8_t* q = nullptr;              ///< [G·T, widest row] u8 rows, int8 only
+  RowQuant* quant = nullptr;              ///< [G·T]
   std::uint8_t* patches = nullptr;        ///< [N, P·P·C rounded up to 64], one picture
   float* patches_f32 = nullptr;           ///< [N, P·P·C], f32 only
-  float* qkv = nullptr;                   ///< [B·T, 3D]; attention's output takes the queries' place
+  float* qkv = nullptr;                   ///< [G·T, 3D]; attention's output takes the queries' place
   std::byte* heads = nullptr;             ///< one picture's keys and values, packed
-  float* rows = nullptr;                  ///< [B·R, D], R rows at the front; f32: [B·T, D] normalised rows
-  float* hidden = nullptr;                ///< [B·T, M] inside the MLP
-  float* gates = nullptr;                 ///< [B·T, 2M] SwiGLU's two halves
+  float* rows = nullptr;                  ///< [G·R, D], R rows at the front; f32: [G·T, D] normalised rows
+  float* hidden = nullptr;                ///< [G·T, M] inside the MLP
+  float* gates = nullptr;                 ///< [G·T, 2M] SwiGLU's two halves
   float* cls = nullptr;                   ///< [B, D]
   float* pooled = nullptr;                ///< [B, D]
   float* registers = nullptr;             ///< [B, registers, D]
@@ -58,6 +62,9 @@ struct State {
   /// Places all of them in `layout`.
   static State place(Layout& layout, const Engine& e, const Weights& w, const Plan& largest, int max_batch,
                      const Request& request);
+
+  /// The same from picture `first` on: what is kept for each picture begins there, the rest is shared.
+  State from(std::size_t first, const VitConfig& c) const;
 };
 
 /// Rows of `k` elements for the next product: u8 in int8, f32 (in `f`) otherwise.
