@@ -126,6 +126,24 @@ void layer_norm(benchmark::State& state, const Kernels& kernels, int k) {
   rate(state, "GB/s", 8.0 * tokens * k);
 }
 
+void swiglu(benchmark::State& state, const Kernels& kernels, int k) {
+  const auto width = static_cast<std::size_t>(k);
+  const auto x = floats(tokens * 2 * width);
+  Buffer<float> y(tokens * width);
+  for (auto _ : state) kernels.swiglu(x.data, 2 * width, tokens, k, y.data, width);
+  rate(state, "Gelem/s", static_cast<double>(tokens) * k);
+}
+
+/// Rotary positions on the queries of heads of 64.
+void rotate(benchmark::State& state, const Kernels& kernels, int dim) {
+  constexpr int half = 32;
+  const auto width = static_cast<std::size_t>(dim);
+  auto x = floats(tokens * width);
+  const auto cos = floats(tokens * half), sin = floats(tokens * half);
+  for (auto _ : state) kernels.rotate(x.data, width, tokens, dim / (2 * half), half, cos.data, sin.data);
+  rate(state, "GB/s", 8.0 * tokens * dim);
+}
+
 void softmax(benchmark::State& state, const Kernels& kernels, int cols) {
   const auto width = static_cast<std::size_t>(cols);
   auto x = floats(width * width);
@@ -165,6 +183,19 @@ void pack_s8(benchmark::State& state, const Kernels& kernels, int t, bool keys) 
     else
       kernels.pack_columns_s8(x.data, head_dim, t, head_dim, kernels.layout_s8, packed.data, scale.data, sums.data);
   rate(state, "GB/s", 5.0 * t * head_dim);
+}
+
+/// The same for attention in f32.
+void pack_f32(benchmark::State& state, const Kernels& kernels, int t, bool keys) {
+  constexpr int head_dim = 64;
+  const auto x = floats(static_cast<std::size_t>(t) * head_dim);
+  Buffer<float> packed(align_up(static_cast<std::size_t>(t)) * head_dim);
+  for (auto _ : state)
+    if (keys)
+      kernels.pack_transposed_f32(x.data, head_dim, t, head_dim, packed.data);
+    else
+      kernels.pack_f32(x.data, head_dim, t, head_dim, packed.data);
+  rate(state, "GB/s", 8.0 * t * head_dim);
 }
 
 /// The epilogue of fc1: dequantise, bias, GELU.
@@ -288,6 +319,8 @@ int main(int argc, char** argv) {
       const std::string rows = std::to_string(tokens) + "x" + std::to_string(d) + "/" + p.name;
       add("quantize_rows/" + rows, quantize_rows, p.kernels, d);
       add("layer_norm/" + rows, layer_norm, p.kernels, d);
+      add("swiglu/" + rows, swiglu, p.kernels, d);
+      add("rotate/" + rows, rotate, p.kernels, d);
       add("gelu/48x" + std::to_string(4 * d) + "/" + p.name, gelu, p.kernels, 4 * d);
     }
     for (const int t : {197, 577, 1370}) {
@@ -296,6 +329,8 @@ int main(int argc, char** argv) {
       add("softmax_quantize/" + scores, softmax_quantize, p.kernels, t);
       add("pack_keys/" + std::to_string(t) + "x64/" + p.name, pack_s8, p.kernels, t, true);
       add("pack_values/" + std::to_string(t) + "x64/" + p.name, pack_s8, p.kernels, t, false);
+      add("pack_keys_f32/" + std::to_string(t) + "x64/" + p.name, pack_f32, p.kernels, t, true);
+      add("pack_values_f32/" + std::to_string(t) + "x64/" + p.name, pack_f32, p.kernels, t, false);
     }
     if (p.name != "reference")
       for (const char* size : {"tiny", "small", "base"})

@@ -6,6 +6,19 @@
 
 namespace vitrail::simd {
 
+/// f(std::integral_constant<int, the layout's group>).
+template <class F>
+VITRAIL_INLINE void with_group(LayoutS8 layout, F f) {
+  switch (layout.group) {
+    case 4:
+      return f(std::integral_constant<int, 4>{});
+    case 8:
+      return f(std::integral_constant<int, 8>{});
+    default:
+      return f(std::integral_constant<int, 16>{});
+  }
+}
+
 /// Sixteen k of one column, from k on, in pieces of `group` bytes.
 template <int group>
 VITRAIL_INLINE void scatter_k(const std::int8_t* bytes, int columns, std::int8_t* dst) {
@@ -14,45 +27,56 @@ VITRAIL_INLINE void scatter_k(const std::int8_t* bytes, int columns, std::int8_t
   });
 }
 
-template <class A, int group>
+/// @tparam whole  k is a multiple of sixteen
+template <class A, int group, bool whole>
 VITRAIL_INLINE void pack_row_s8(const float* row, int k, int k_padded, int columns, std::int8_t* dst, float* scale,
                                 std::int32_t* sum) {
   using V = F16<A>;
+  const auto load = [=](int i) __attribute__((always_inline)) {
+    return whole ? V::load(row + i) : V::load_first(row + i, k - i);
+  };
   V high = V::all(numerics::smallest_absmax);
-  for (int i = 0; i < k; i += 16) high = max(high, abs(V::load_first(row + i, k - i)));
+  for (int i = 0; i < k; i += 16) high = max(high, abs(load(i)));
   const float top = fold_max(high);
   const float inv = 127.0f / top;
   I16<A> total = I16<A>::all(0);
-  for (int i = 0; i < k_padded; i += 16) {
-    const I16<A> q = round_to_int(V::load_first(row + i, k - i) * V::all(inv));
+  int i = 0;
+  for (; i < k; i += 16) {
+    const I16<A> q = round_to_int(load(i) * V::all(inv));
     total = total + q;
     std::int8_t bytes[16];
     store_s8(q, bytes);
     scatter_k<group>(bytes, columns, dst + i * columns);
   }
+  for (; i < k_padded; i += group) __builtin_memset(dst + i * columns, 0, group);
   *scale = top / 127.0f;
   *sum = fold_sum(total);
+}
+
+template <class A, int group, bool whole>
+void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, int columns, std::int8_t* dst, float* scale,
+                  std::int32_t* sum) {
+  const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * PackedS8::panel;
+  const LayoutS8 layout{columns, group};
+  for (int i = 0; i < n; ++i)
+    pack_row_s8<A, group, whole>(src + i * ld_src, k, k_padded, columns, dst + layout.at(i, 0, k_padded), scale + i,
+                                 sum + i);
+  for (int i = n; i < n_padded; ++i) {
+    std::int8_t* column = dst + layout.at(i, 0, k_padded);
+    for (int j = 0; j < k_padded; j += group) __builtin_memset(column + j * columns, 0, group);
+    scale[i] = 0.0f;
+    sum[i] = 0;
+  }
 }
 
 template <class A>
 void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, LayoutS8 layout, std::int8_t* dst, float* scale,
                   std::int32_t* sum) {
-  const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * PackedS8::panel;
-  for (int i = 0; i < n_padded; ++i) {
-    std::int8_t* column = dst + layout.at(i, 0, k_padded);
-    if (i >= n) {
-      for (int j = 0; j < k_padded; j += layout.group)
-        __builtin_memset(column + j * layout.columns, 0, static_cast<std::size_t>(layout.group));
-      scale[i] = 0.0f;
-      sum[i] = 0;
-    } else if (layout.group == 4) {
-      pack_row_s8<A, 4>(src + i * ld_src, k, k_padded, layout.columns, column, scale + i, sum + i);
-    } else if (layout.group == 8) {
-      pack_row_s8<A, 8>(src + i * ld_src, k, k_padded, layout.columns, column, scale + i, sum + i);
-    } else {
-      pack_row_s8<A, 16>(src + i * ld_src, k, k_padded, layout.columns, column, scale + i, sum + i);
-    }
-  }
+  const auto pack = [&](auto group) __attribute__((always_inline)) {
+    return k % 16 == 0 ? pack_rows_s8<A, group, true>(src, ld_src, n, k, layout.columns, dst, scale, sum)
+                       : pack_rows_s8<A, group, false>(src, ld_src, n, k, layout.columns, dst, scale, sum);
+  };
+  with_group(layout, pack);
 }
 
 /// Sixteen channels from `channel` on and layout.group k from k on, in `count` vectors whose lanes are four k of a
@@ -92,48 +116,59 @@ VITRAIL_INLINE void store_fours(const I16<A> (&fours)[count], LayoutS8 layout, i
 }
 
 /// Sixteen channels at once: channels are lanes, so that four tokens make the four bytes of a lane.
+/// @tparam whole  there are sixteen, else `count`, possibly none
+template <class A, int group, bool whole>
+VITRAIL_INLINE void pack_sixteen_columns_s8(const float* src, std::size_t ld_src, int k, int count, LayoutS8 layout,
+                                            int channel, int k_padded, std::int8_t* dst, float* scale,
+                                            std::int32_t* sum) {
+  using V = F16<A>;
+  const auto load = [=](int i) __attribute__((always_inline)) {
+    const float* row = src + i * ld_src + channel;
+    return whole ? V::load(row) : V::load_first(row, count);
+  };
+  V high = V::all(numerics::smallest_absmax);
+  for (int i = 0; i < k; ++i) high = max(high, abs(load(i)));
+  const V inv = V::all(127.0f) / high;
+  I16<A> total = I16<A>::all(0);
+  const auto quantized = [&](int i) __attribute__((always_inline)) {
+    const I16<A> q = round_to_int(load(i) * inv);
+    total = total + q;
+    return q;
+  };
+  const auto store = [&](int i, auto at) __attribute__((always_inline)) {
+    I16<A> fours[group / 4];
+    unroll<group / 4>([&](auto j) __attribute__((always_inline)) {
+      const int first = i + 4 * j;
+      fours[j] = pack_bytes(at(first), at(first + 1), at(first + 2), at(first + 3));
+    });
+    store_fours(fours, layout, channel, i, k_padded, dst);
+  };
+  int i = 0;
+  for (; i + group <= k; i += group) store(i, quantized);
+  for (; i < k_padded; i += group) store(i, [&](int at) { return at < k ? quantized(at) : I16<A>::all(0); });
+  (high / V::all(127.0f)).store(scale + channel);
+  for (int j = count > 0 ? count : 0; j < 16; ++j) scale[channel + j] = 0.0f;
+  total.store(sum + channel);
+}
+
 template <class A, int group>
 void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, LayoutS8 layout, std::int8_t* dst,
                      float* scale, std::int32_t* sum) {
-  using V = F16<A>;
   const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * PackedS8::panel;
-  for (int channel = 0; channel < n_padded; channel += 16) {
-    const int count = n - channel;
-    V high = V::all(numerics::smallest_absmax);
-    for (int i = 0; i < k; ++i) high = max(high, abs(V::load_first(src + i * ld_src + channel, count)));
-    const V inv = V::all(127.0f) / high;
-    I16<A> total = I16<A>::all(0);
-    const auto quantized = [&](int i) __attribute__((always_inline)) {
-      if (i >= k) return I16<A>::all(0);
-      const I16<A> q = round_to_int(V::load_first(src + i * ld_src + channel, count) * inv);
-      total = total + q;
-      return q;
-    };
-    for (int i = 0; i < k_padded; i += group) {
-      I16<A> fours[group / 4];
-      unroll<group / 4>([&](auto j) __attribute__((always_inline)) {
-        const int at = i + 4 * j;
-        fours[j] = pack_bytes(quantized(at), quantized(at + 1), quantized(at + 2), quantized(at + 3));
-      });
-      store_fours(fours, layout, channel, i, k_padded, dst);
-    }
-    (high / V::all(127.0f)).store(scale + channel);
-    for (int j = count > 0 ? count : 0; j < 16; ++j) scale[channel + j] = 0.0f;
-    total.store(sum + channel);
-  }
+  int channel = 0;
+  for (; channel + 16 <= n; channel += 16)
+    pack_sixteen_columns_s8<A, group, true>(src, ld_src, k, 16, layout, channel, k_padded, dst, scale, sum);
+  for (; channel < n_padded; channel += 16)
+    pack_sixteen_columns_s8<A, group, false>(src, ld_src, k, n - channel, layout, channel, k_padded, dst, scale, sum);
 }
 
 template <class A>
 void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, LayoutS8 layout, std::int8_t* dst,
                      float* scale, std::int32_t* sum) {
-  switch (layout.group) {
-    case 4:
-      return pack_columns_s8<A, 4>(src, ld_src, k, n, layout, dst, scale, sum);
-    case 8:
-      return pack_columns_s8<A, 8>(src, ld_src, k, n, layout, dst, scale, sum);
-    default:
-      return pack_columns_s8<A, 16>(src, ld_src, k, n, layout, dst, scale, sum);
-  }
+  with_group(
+      layout, [&](auto group) __attribute__((always_inline)) {
+        pack_columns_s8<A, group>(src, ld_src, k, n, layout, dst, scale, sum);
+      });
 }
 
 /// Sixteen floats, then sixteen others: read from 16 − count on, the first `count` lanes are of the former.

@@ -124,11 +124,15 @@ void softmax(float* x, std::size_t ldx, int rows, int cols, float scale) {
 template <class A>
 void swiglu(const float* x, std::size_t ldx, int rows, int k, float* dst, std::size_t ld_dst) {
   using V = F16<A>;
-  for (int m = 0; m < rows; ++m, x += ldx, dst += ld_dst)
-    for (int i = 0; i < k; i += 16) {
-      const V gate = V::load_first(x + i, k - i), value = V::load_first(x + k + i, k - i);
-      (gate / (V::all(1.0f) + exp(V::all(-1.0f) * gate)) * value).store_first(dst + i, k - i);
-    }
+  for (int m = 0; m < rows; ++m, x += ldx, dst += ld_dst) {
+    const auto gated = [=](int i, int count) __attribute__((always_inline)) {
+      const V gate = V::load_first(x + i, count), value = V::load_first(x + k + i, count);
+      (gate / (V::all(1.0f) + exp(V::all(-1.0f) * gate)) * value).store_first(dst + i, count);
+    };
+    int i = 0;
+    for (; i + 16 <= k; i += 16) gated(i, 16);
+    if (i < k) gated(i, k - i);
+  }
 }
 
 template <class A>
@@ -137,13 +141,15 @@ void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const floa
   for (int m = 0; m < rows; ++m, x += ldx, cos += half, sin += half)
     for (int h = 0; h < heads; ++h) {
       float *low = x + 2 * h * half, *high = low + half;
-      for (int j = 0; j < half; j += 16) {
-        const int rest = half - j;
-        const V a = V::load_first(low + j, rest), b = V::load_first(high + j, rest);
-        const V c = V::load_first(cos + j, rest), s = V::load_first(sin + j, rest);
-        fma(V::all(-1.0f) * b, s, a * c).store_first(low + j, rest);
-        fma(a, s, b * c).store_first(high + j, rest);
-      }
+      const auto turn = [=](int j, int count) __attribute__((always_inline)) {
+        const V a = V::load_first(low + j, count), b = V::load_first(high + j, count);
+        const V c = V::load_first(cos + j, count), s = V::load_first(sin + j, count);
+        fma(V::all(-1.0f) * b, s, a * c).store_first(low + j, count);
+        fma(a, s, b * c).store_first(high + j, count);
+      };
+      int j = 0;
+      for (; j + 16 <= half; j += 16) turn(j, 16);
+      if (j < half) turn(j, half - j);
     }
 }
 

@@ -66,7 +66,8 @@ struct F16 {
         [&](const auto&) __attribute__((always_inline)) { return Batch(x); }, R{})};
   }
   VITRAIL_INLINE static F16 load(const float* src) { return {load_registers<R>(src)}; }
-  /// Elements [0, count) of src, the rest `fill`; count may be ≤ 0 or ≥ 16.
+  /// Elements [0, count) of src, the rest `fill`; count may be ≤ 0 or ≥ 16. Loops give it a constant count: a call that
+  /// might be made in a loop empties all of x86's vector registers.
   VITRAIL_INLINE static F16 load_first(const float* src, int count, float fill = 0.0f) {
     return count >= 16 ? load(src) : load_last(src, count, fill);
   }
