@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "tests/support/kernel_cases.hpp"
 
@@ -101,6 +102,49 @@ TEST_CASE("the f32 product and the packing of its operand equal the reference on
             CHECK(c[static_cast<std::size_t>(n - 1)] == doctest::Approx(sum).epsilon(1e-4).scale(10));
           }
         }
+  }
+}
+
+TEST_CASE("the f32 product rounds once, also where a sum in double lies between two floats") {
+  const float ulp = std::ldexp(1.0f, -23), denormal = std::ldexp(1.0f, -149);
+  struct Case {
+    float x, y, z;
+  };
+  std::vector<Case> cases = {
+      // x · y is a little less or more than half an ulp of z, by less than a double of that size can say.
+      {std::ldexp(1 - ulp, -12), std::ldexp(1 + ulp, -12), 1 + ulp},
+      {std::ldexp(1 - ulp, -12), std::ldexp(1 + ulp, -12), -1},
+      {std::ldexp(1 - ulp, -75), std::ldexp(1 + ulp, -75), std::ldexp(1.0f, -130) + denormal},
+      {std::ldexp(1 - ulp, 51), std::ldexp(1 + ulp, 52), std::numeric_limits<float>::max()},
+      {denormal, 0.5f, 0},
+      {denormal, 0.75f, denormal},
+      {1, 1, -1},
+      {-0.0f, 1, 0},
+      {std::numeric_limits<float>::max(), 2, 1},
+  };
+  Random random(11);
+  const auto factor = [&] { return std::ldexp(random.uniform(-2, 2), random.integer(-80, 5)); };
+  for (int i = 0; i < 600; ++i) cases.push_back({factor(), factor(), std::ldexp(factor(), random.integer(-60, 0))});
+  while (cases.size() % 16 != 0) cases.push_back({1, 1, 1});
+
+  for (const auto& platform : test::platforms()) {
+    CAPTURE(platform.name);
+    for (std::size_t first = 0; first < cases.size(); first += 16)
+      for (std::size_t i = first; i < first + 16; ++i) {  // one x for all lanes: others than lane i say little
+        const float a[2] = {1, cases[i].x};
+        Aligned<float> b(32), c(16);
+        for (std::size_t lane = 0; lane < 16; ++lane) {
+          b.data()[lane] = cases[first + lane].z;
+          b.data()[16 + lane] = cases[first + lane].y;
+        }
+        platform.kernels.gemm_f32(a, 2, 1, b.data(), 2, 1, c.data(), 16);
+        for (std::size_t lane = 0; lane < 16; ++lane) {
+          const float expected = std::fma(a[1], b.data()[16 + lane], std::fma(1.0f, b.data()[lane], 0.0f));
+          CAPTURE(i);
+          CAPTURE(lane);
+          REQUIRE(same_bits(std::vector<float>{c.data()[lane]}, std::vector<float>{expected}));
+        }
+      }
   }
 }
 

@@ -128,7 +128,7 @@ VITRAIL_INLINE xsimd::batch<float, A> divide(xsimd::batch<float, A> x, xsimd::ba
 /// fma of the two low lanes on a CPU that has none: the product is exact in double; the sum is rounded to odd (Boldo
 /// and Melquiond 2008), which keeps enough of what was lost for the last rounding, to float, to be that of the exact
 /// value.
-VITRAIL_INLINE __m128 fma_low(__m128 x, __m128 y, __m128 z) {
+[[gnu::noinline]] static __m128 fma_to_odd(__m128 x, __m128 y, __m128 z) {
   const __m128d product = _mm_mul_pd(_mm_cvtps_pd(x), _mm_cvtps_pd(y)), addend = _mm_cvtps_pd(z);
   const __m128d sum = _mm_add_pd(product, addend);
   const __m128d part = _mm_sub_pd(sum, product);
@@ -139,6 +139,25 @@ VITRAIL_INLINE __m128 fma_low(__m128 x, __m128 y, __m128 z) {
   const __m128i smaller = _mm_and_si128(_mm_shuffle_epi32(signs, 0b11'11'01'01), inexact);
   const __m128i towards_zero = _mm_add_epi64(_mm_castpd_si128(sum), smaller);
   return _mm_cvtpd_ps(_mm_castsi128_pd(_mm_or_si128(towards_zero, _mm_srli_epi64(inexact, 63))));
+}
+
+/// fma of four lanes. A sum in double, rounded once more to float, is that of the exact value unless it lies in the
+/// middle between two floats (its last 29 bits are 1 0 … 0) or the float is no normal number. Not inline: some hundreds
+/// of them would take a minute to compile.
+[[gnu::noinline]] static __m128 fma_four(__m128 x, __m128 y, __m128 z) {
+  const __m128 x_high = _mm_movehl_ps(x, x), y_high = _mm_movehl_ps(y, y), z_high = _mm_movehl_ps(z, z);
+  const __m128d low = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(x), _mm_cvtps_pd(y)), _mm_cvtps_pd(z));
+  const __m128d high = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(x_high), _mm_cvtps_pd(y_high)), _mm_cvtps_pd(z_high));
+  const __m128 l = _mm_castpd_ps(low), h = _mm_castpd_ps(high);
+  const __m128i last = _mm_castps_si128(_mm_shuffle_ps(l, h, 0b10'00'10'00));
+  const __m128i first = _mm_castps_si128(_mm_shuffle_ps(l, h, 0b11'01'11'01));
+  constexpr int smallest_normal = (1023 - 126) << 20;  // as the first half of a double
+  const __m128i middle = _mm_cmpeq_epi32(_mm_slli_epi32(last, 3), _mm_set1_epi32(INT32_MIN));
+  const __m128i tiny =
+      _mm_cmplt_epi32(_mm_and_si128(first, _mm_set1_epi32(INT32_MAX)), _mm_set1_epi32(smallest_normal));
+  if (__builtin_expect(_mm_movemask_epi8(_mm_or_si128(middle, tiny)) != 0, 0))
+    return _mm_movelh_ps(fma_to_odd(x, y, z), fma_to_odd(x_high, y_high, z_high));
+  return _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
 }
 #endif
 
@@ -153,8 +172,7 @@ VITRAIL_INLINE xsimd::batch<float, A> fma_batch(xsimd::batch<float, A> x, xsimd:
   return vfmaq_f32(z, x, y);
 #endif
 #if defined(__SSE4_2__) && !defined(__FMA__)
-  const __m128 low = fma_low(x, y, z);
-  return _mm_movelh_ps(low, fma_low(_mm_movehl_ps(x, x), _mm_movehl_ps(y, y), _mm_movehl_ps(z, z)));
+  return fma_four(x, y, z);
 #else
   return xsimd::fma(x, y, z);
 #endif
