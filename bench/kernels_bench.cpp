@@ -126,6 +126,18 @@ void layer_norm(benchmark::State& state, const Kernels& kernels, int k) {
   rate(state, "GB/s", 8.0 * tokens * k);
 }
 
+void layer_norm_quantize(benchmark::State& state, const Kernels& kernels, int k) {
+  const auto width = static_cast<std::size_t>(k);
+  const auto x = floats(tokens * width), gamma = floats(width), beta = floats(width);
+  Buffer<float> row(width);
+  Buffer<std::uint8_t> q(tokens * width);
+  std::vector<RowQuant> quant(tokens);
+  for (auto _ : state)
+    kernels.layer_norm_quantize(x.data, width, tokens, k, gamma.data, beta.data, 1e-6f, row.data, q.data, width,
+                                quant.data());
+  rate(state, "GB/s", 5.0 * tokens * k);
+}
+
 void swiglu(benchmark::State& state, const Kernels& kernels, int k) {
   const auto width = static_cast<std::size_t>(k);
   const auto x = floats(tokens * 2 * width);
@@ -319,6 +331,7 @@ int main(int argc, char** argv) {
       const std::string rows = std::to_string(tokens) + "x" + std::to_string(d) + "/" + p.name;
       add("quantize_rows/" + rows, quantize_rows, p.kernels, d);
       add("layer_norm/" + rows, layer_norm, p.kernels, d);
+      add("layer_norm_quantize/" + rows, layer_norm_quantize, p.kernels, d);
       add("swiglu/" + rows, swiglu, p.kernels, d);
       add("rotate/" + rows, rotate, p.kernels, d);
       add("gelu/48x" + std::to_string(4 * d) + "/" + p.name, gelu, p.kernels, 4 * d);

@@ -3,6 +3,7 @@
 
 #include "platforms/simd/fold.hpp"
 #include "platforms/simd/math.hpp"
+#include "platforms/simd/narrow.hpp"
 
 namespace vitrail::simd {
 
@@ -53,15 +54,50 @@ VITRAIL_INLINE void pack_row_s8(const float* row, int k, int k_padded, int colum
   *sum = fold_sum(total);
 }
 
+/// Four rows, whose fours of k lie side by side.
+template <class A, bool whole>
+VITRAIL_INLINE void pack_four_rows_s8(const float* src, std::size_t ld_src, int k, int k_padded, int columns,
+                                      std::int8_t* dst, float* scale, std::int32_t* sum) {
+  using V = F16<A>;
+  const auto load = [=](int m, int i) __attribute__((always_inline)) {
+    return whole ? V::load(src + m * ld_src + i) : V::load_first(src + m * ld_src + i, k - i);
+  };
+  float inv[4];
+  unroll<4>([&](auto m) __attribute__((always_inline)) {
+    V high = V::all(numerics::smallest_absmax);
+    for (int i = 0; i < k; i += 16) high = max(high, abs(load(m, i)));
+    const float top = fold_max(high);
+    inv[m] = 127.0f / top;
+    scale[m] = top / 127.0f;
+  });
+  I16<A> total[4], q[4];
+  unroll<4>([&](auto m) __attribute__((always_inline)) { total[m] = I16<A>::all(0); });
+  int i = 0;
+  for (; i < k; i += 16) {
+    unroll<4>([&](auto m) __attribute__((always_inline)) {
+      q[m] = round_to_int(load(m, i) * V::all(inv[m]));
+      total[m] = total[m] + q[m];
+    });
+    store_fours_of(q[0].r, q[1].r, q[2].r, q[3].r, 4 * columns, dst + i * columns);
+  }
+  for (; i < k_padded; i += 4) __builtin_memset(dst + i * columns, 0, 16);
+  unroll<4>([&](auto m) __attribute__((always_inline)) { sum[m] = fold_sum(total[m]); });
+}
+
 template <class A, int group, bool whole>
 void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, int columns, std::int8_t* dst, float* scale,
                   std::int32_t* sum) {
   const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * PackedS8::panel;
   const LayoutS8 layout{columns, group};
-  for (int i = 0; i < n; ++i)
+  int i = 0;
+  if constexpr (group == 4)
+    for (; i + 4 <= n; i += 4)
+      pack_four_rows_s8<A, whole>(src + i * ld_src, ld_src, k, k_padded, columns, dst + layout.at(i, 0, k_padded),
+                                  scale + i, sum + i);
+  for (; i < n; ++i)
     pack_row_s8<A, group, whole>(src + i * ld_src, k, k_padded, columns, dst + layout.at(i, 0, k_padded), scale + i,
                                  sum + i);
-  for (int i = n; i < n_padded; ++i) {
+  for (; i < n_padded; ++i) {
     std::int8_t* column = dst + layout.at(i, 0, k_padded);
     for (int j = 0; j < k_padded; j += group) __builtin_memset(column + j * columns, 0, group);
     scale[i] = 0.0f;
@@ -209,21 +245,25 @@ void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int 
     }
     using E = numerics::Exp2S8;
     const float top = fold_max(high), factor = query.scale * scale * E::log2e;
-    const auto weigh = [=](V x, int at) __attribute__((always_inline)) {
-      const V weight = exp2_s8(fma(x - V::all(top), V::all(factor), V::all(E::log2_255)));
-      store_u8(round_to_int(weight), 0, p + at);
-      return weight;
+    const auto weight = [=](int at) __attribute__((always_inline)) {
+      return exp2_s8(fma(V::load(row + at) - V::all(top), V::all(factor), V::all(E::log2_255)));
     };
     V sum[4] = {V::all(0.0f), V::all(0.0f), V::all(0.0f), V::all(0.0f)};
-    for (t = 0; t + 64 <= cols; t += 64)
-      unroll<4>([&](auto j)
-                    __attribute__((always_inline)) { sum[j] = sum[j] + weigh(V::load(row + t + 16 * j), t + 16 * j); });
+    for (t = 0; t + 64 <= cols; t += 64) {
+      I steps[4];
+      unroll<4>([&](auto j) __attribute__((always_inline)) {
+        const V w = weight(t + 16 * j);
+        sum[j] = sum[j] + w;
+        steps[j] = round_to_int(w);
+      });
+      store_u8(steps, 0, p + t);
+    }
     unroll<4>([&](auto j) __attribute__((always_inline)) {
       const int at = t + 16 * j, count = cols - at;
-      if (count >= 16)
-        sum[j] = sum[j] + weigh(V::load(row + at), at);
-      else if (count > 0)
-        sum[j] = sum[j] + weigh(V::load(row + at), at) * V::load(counted.first(count));
+      if (count <= 0) return;
+      const V w = weight(at);
+      sum[j] = sum[j] + (count >= 16 ? w : w * V::load(counted.first(count)));
+      store_u8(round_to_int(w), 0, p + at);
     });
     quant[m] = {1.0f / fold_sum((sum[0] + sum[2]) + (sum[1] + sum[3])), 0};
   }

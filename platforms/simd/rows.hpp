@@ -3,6 +3,7 @@
 
 #include "platforms/simd/fold.hpp"
 #include "platforms/simd/math.hpp"
+#include "platforms/simd/narrow.hpp"
 
 namespace vitrail::simd {
 
@@ -22,9 +23,10 @@ VITRAIL_INLINE float row_sum(const float* x, int k, float fill, Accumulate accum
   return fold_sum((acc[0] + acc[2]) + (acc[1] + acc[3]));
 }
 
-template <class A>
-VITRAIL_INLINE void layer_norm_row(const float* x, int k, const float* gamma, const float* beta, float eps,
-                                   float* dst) {
+/// Writes the row, and shows sixteen of its values at a time to `see`, zeros beyond its end, with 0 and 1 in turns.
+template <class A, class See>
+VITRAIL_INLINE void layer_norm_row(const float* x, int k, const float* gamma, const float* beta, float eps, float* dst,
+                                   See see) {
   using V = F16<A>;
   const float mean = row_sum<A>(x, k, 0.0f, [](V acc, V v) { return acc + v; }) / static_cast<float>(k);
   const float var = row_sum<A>(x, k, mean,
@@ -34,42 +36,51 @@ VITRAIL_INLINE void layer_norm_row(const float* x, int k, const float* gamma, co
                                }) /
                     static_cast<float>(k);
   const float rstd = 1.0f / __builtin_sqrtf(var + eps);
-  const auto normalize = [=](V v, V g, V b) __attribute__((always_inline)) {
-    return fma((v - V::all(mean)) * V::all(rstd), g, b);
+  const auto normalize = [&](int i, int count, auto turn) __attribute__((always_inline)) {
+    const V d = V::load_first(x + i, count) - V::all(mean);
+    const V y = fma(d * V::all(rstd), V::load_first(gamma + i, count), V::load_first(beta + i, count));
+    y.store_first(dst + i, count);
+    see(y, turn);
   };
   int i = 0;
-  for (; i + 16 <= k; i += 16) normalize(V::load(x + i), V::load(gamma + i), V::load(beta + i)).store(dst + i);
-  if (const int rest = k - i; rest > 0)
-    normalize(V::load_first(x + i, rest), V::load_first(gamma + i, rest), V::load_first(beta + i, rest))
-        .store_first(dst + i, rest);
+  for (; i + 32 <= k; i += 32)
+    unroll<2>([&](auto turn) __attribute__((always_inline)) { normalize(i + 16 * turn, 16, turn); });
+  for (; i < k; i += 16) normalize(i, k - i, 0);
 }
 
+/// The smallest and the largest value seen, and zero; two of each, so that one need not wait for the other.
 template <class A>
-VITRAIL_INLINE void quantize_row(const float* x, int k, std::uint8_t* q, RowQuant* quant) {
+struct Extremes {
   using V = F16<A>;
   V low[2] = {V::all(0.0f), V::all(0.0f)}, high[2] = {V::all(0.0f), V::all(0.0f)};
-  int i = 0;
-  for (; i + 32 <= k; i += 32)
-    unroll<2>([&](auto j) __attribute__((always_inline)) {
-      const V v = V::load(x + i + 16 * j);
-      low[j] = min(low[j], v);
-      high[j] = max(high[j], v);
-    });
-  for (; i < k; i += 16) {
-    const V v = V::load_first(x + i, k - i);
-    low[0] = min(low[0], v);
-    high[0] = max(high[0], v);
+  VITRAIL_INLINE void see(V v, int turn) {
+    low[turn] = min(low[turn], v);
+    high[turn] = max(high[turn], v);
   }
-  const float lo = fold_min(min(low[0], low[1])), hi = fold_max(max(high[0], high[1]));
+};
+
+/// Quantises a row whose extremes are known.
+template <class A>
+VITRAIL_INLINE void quantize_row(const float* x, int k, const Extremes<A>& extremes, std::uint8_t* q, RowQuant* quant) {
+  using V = F16<A>;
+  const float lo = fold_min(min(extremes.low[0], extremes.low[1]));
+  const float hi = fold_max(max(extremes.high[0], extremes.high[1]));
   const float range = hi - lo;
   if (!(range >= numerics::smallest_range)) {
     *quant = {1.0f, 0};
-    for (i = 0; i < k; ++i) q[i] = 0;
+    for (int i = 0; i < k; ++i) q[i] = 0;
     return;
   }
   const float inv = 255.0f / range;
   const auto zero_point = static_cast<std::int32_t>(__builtin_nearbyintf(-lo * inv));
-  for (i = 0; i + 16 <= k; i += 16) store_u8(round_to_int(V::load(x + i) * V::all(inv)), zero_point, q + i);
+  int i = 0;
+  for (; i + 64 <= k; i += 64) {
+    I16<A> steps[4];
+    unroll<4>([&](auto j)
+                  __attribute__((always_inline)) { steps[j] = round_to_int(V::load(x + i + 16 * j) * V::all(inv)); });
+    store_u8(steps, zero_point, q + i);
+  }
+  for (; i + 16 <= k; i += 16) store_u8(round_to_int(V::load(x + i) * V::all(inv)), zero_point, q + i);
   if (i < k) {
     std::uint8_t bytes[16];
     store_u8(round_to_int(V::load_first(x + i, k - i) * V::all(inv)), zero_point, bytes);
@@ -79,9 +90,21 @@ VITRAIL_INLINE void quantize_row(const float* x, int k, std::uint8_t* q, RowQuan
 }
 
 template <class A>
+VITRAIL_INLINE void quantize_row(const float* x, int k, std::uint8_t* q, RowQuant* quant) {
+  using V = F16<A>;
+  Extremes<A> extremes;
+  int i = 0;
+  for (; i + 32 <= k; i += 32)
+    unroll<2>([&](auto turn) __attribute__((always_inline)) { extremes.see(V::load(x + i + 16 * turn), turn); });
+  for (; i < k; i += 16) extremes.see(V::load_first(x + i, k - i), 0);
+  quantize_row(x, k, extremes, q, quant);
+}
+
+template <class A>
 void layer_norm(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta, float eps,
                 float* dst, std::size_t ld_dst) {
-  for (int m = 0; m < rows; ++m) layer_norm_row<A>(x + m * ldx, k, gamma, beta, eps, dst + m * ld_dst);
+  for (int m = 0; m < rows; ++m)
+    layer_norm_row<A>(x + m * ldx, k, gamma, beta, eps, dst + m * ld_dst, [](F16<A>, int) {});
 }
 
 template <class A>
@@ -94,8 +117,11 @@ template <class A>
 void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
                          float eps, float* row, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant) {
   for (int m = 0; m < rows; ++m) {
-    layer_norm_row<A>(x + m * ldx, k, gamma, beta, eps, row);
-    quantize_row<A>(row, k, q + m * ldq_bytes, quant + m);
+    Extremes<A> extremes;
+    layer_norm_row<A>(
+        x + m * ldx, k, gamma, beta, eps,
+        row, [&](F16<A> y, int turn) __attribute__((always_inline)) { extremes.see(y, turn); });
+    quantize_row(row, k, extremes, q + m * ldq_bytes, quant + m);
   }
 }
 

@@ -1,6 +1,6 @@
 // The fixed 16-lane vector that every float kernel is written on: two AVX2 registers, one AVX-512, four NEON. Also the
-// one place that knows how xsimd's versions (8.1 … 14) differ, and what xsimd leaves to plain intrinsics. Everything is
-// a template on the xsimd architecture, so that no function compiled for AVX-512 can be linked into AVX2 code.
+// one place that knows how xsimd's versions (8.1 … 14) differ. Everything is a template on the xsimd architecture, so that
+// no function compiled for AVX-512 can be linked into AVX2 code.
 #pragma once
 
 #include <cstddef>
@@ -266,76 +266,6 @@ VITRAIL_INLINE void keep_in_registers(F16<A>& a) {
         return x;
       },
       a);
-}
-
-/// Stores clamp(x + offset, 0, 255), where x and x + offset fit 16 bits. xsimd has no narrowing store, hence the
-/// intrinsics.
-template <class A>
-VITRAIL_INLINE void store_u8(I16<A> x, std::int32_t offset, std::uint8_t* dst) {
-#ifdef __AVX512F__
-  if constexpr (std::is_base_of_v<xsimd::avx512f, A>) {
-    const __m512i sum = _mm512_add_epi32(x.r.batch, _mm512_set1_epi32(offset));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst),
-                     _mm512_cvtusepi32_epi8(_mm512_max_epi32(sum, _mm512_setzero_si512())));
-    return;
-  }
-#endif
-#ifdef __AVX2__
-  if constexpr (I16<A>::Batch::size == 8) {
-    const __m256i words = _mm256_add_epi16(_mm256_packs_epi32(x.r.low.batch, x.r.high.batch),  // 0-3 8-11 | 4-7 12-15
-                                           _mm256_set1_epi16(static_cast<short>(offset)));
-    const __m256i bytes = _mm256_packus_epi16(words, words);  // 0-3 8-11 twice | 4-7 12-15 twice
-    const __m128i low = _mm256_castsi256_si128(bytes), high = _mm256_extracti128_si256(bytes, 1);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm_unpacklo_epi32(low, high));
-    return;
-  }
-#endif
-#ifdef __aarch64__
-  if constexpr (I16<A>::Batch::size == 4) {
-    const auto words = [&](const auto& two) __attribute__((always_inline)) {
-      return vaddq_s16(vuzp1q_s16(vreinterpretq_s16_s32(two.low.batch), vreinterpretq_s16_s32(two.high.batch)),
-                       vdupq_n_s16(static_cast<std::int16_t>(offset)));
-    };
-    vst1q_u8(dst, vqmovun_high_s16(vqmovun_s16(words(x.r.low)), words(x.r.high)));
-    return;
-  }
-#endif
-#ifdef __SSE4_2__
-  if constexpr (I16<A>::Batch::size == 4) {
-    const __m128i add = _mm_set1_epi16(static_cast<short>(offset));
-    const auto words = [&](const auto& two) __attribute__((always_inline)) {
-      return _mm_add_epi16(_mm_packs_epi32(two.low.batch, two.high.batch), add);
-    };
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm_packus_epi16(words(x.r.low), words(x.r.high)));
-  }
-#endif
-}
-
-/// Stores sixteen values of −128 … 127.
-template <class A>
-VITRAIL_INLINE void store_s8(I16<A> x, std::int8_t* dst) {
-#ifdef __AVX512F__
-  if constexpr (std::is_base_of_v<xsimd::avx512f, A>) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_cvtepi32_epi8(x.r.batch));
-    return;
-  }
-#endif
-#ifdef __aarch64__
-  if constexpr (I16<A>::Batch::size == 4) {
-    const auto words = [](const auto& two) __attribute__((always_inline)) {
-      return vreinterpretq_s8_s16(
-          vuzp1q_s16(vreinterpretq_s16_s32(two.low.batch), vreinterpretq_s16_s32(two.high.batch)));
-    };
-    vst1q_s8(dst, vuzp1q_s8(words(x.r.low), words(x.r.high)));
-    return;
-  }
-#endif
-#ifdef __SSE4_2__
-  std::uint8_t bytes[16];
-  store_u8(x, 128, bytes);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst),
-                   _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)), _mm_set1_epi8(-128)));
-#endif
 }
 
 }  // namespace vitrail::simd
