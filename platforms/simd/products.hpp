@@ -45,27 +45,33 @@ std::uint64_t peak_f32(int rounds) {
   return static_cast<std::uint64_t>(rounds) * M * 16;
 }
 
-/// `of_row(m)` gives what gives y₀ of sixteen columns of that row from n on; the rest of the epilogue is the same for
-/// both products.
+/// `of_row(m)` gives what gives y₀ of sixteen columns of that row from n on, and is told whether there is a bias for
+/// sure; the rest of the epilogue is the same for both products.
 template <class A, Activation activation, bool s8, class OfRow>
 VITRAIL_INLINE void finish_tile(int rows, int cols, Epilogue e, float* dst, std::size_t ld_dst, OfRow of_row) {
   using V = F16<A>;
-  for (int m = 0; m < rows; ++m, dst += ld_dst) {
-    const float* residual = e.residual ? e.residual + m * e.ld_residual : nullptr;
-    const auto first = of_row(m);
-    const auto columns = [&](int n, int count) __attribute__((always_inline)) {
-      V y = activate<activation, s8>(first(n, count));
-      if (residual) y = V::load_first(residual + n, count) + y;
-      y.store_first(dst + n, count);
-    };
-    // Counts known at compile time keep the vectors in registers; two at a time share the counting.
-    int n = 0;
-    for (; n + 32 <= cols; n += 32) {
-      columns(n, 16);
-      columns(n + 16, 16);
+  const auto tile = [=](auto bias_alone) __attribute__((always_inline)) {
+    for (int m = 0; m < rows; ++m) {
+      const float* residual = e.residual ? e.residual + m * e.ld_residual : nullptr;
+      float* to = dst + m * ld_dst;
+      const auto first = of_row(m);
+      const auto columns = [&](int n, int count) __attribute__((always_inline)) {
+        V y = activate<activation, s8>(first(n, count, bias_alone));
+        if constexpr (!bias_alone)
+          if (residual) y = V::load_first(residual + n, count) + y;
+        y.store_first(to + n, count);
+      };
+      // Counts known at compile time keep the vectors in registers; two at a time share the counting.
+      int n = 0;
+      for (; n + 32 <= cols; n += 32) {
+        columns(n, 16);
+        columns(n + 16, 16);
+      }
+      for (; n < cols; n += 16) columns(n, cols - n);
     }
-    for (; n < cols; n += 16) columns(n, cols - n);
-  }
+  };
+  // Most tiles by far, and then nothing is to be asked on the way.
+  e.bias && !e.residual ? tile(std::true_type{}) : tile(std::false_type{});
 }
 
 template <class A, bool s8, class OfRow>
@@ -96,10 +102,10 @@ void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, 
       rows, cols, e, dst, ld_dst, [=](int m) __attribute__((always_inline)) {
         const std::int32_t* row = acc + m * ldacc;
         const RowQuant quant = d.row[m];
-        return [=](int n, int count) __attribute__((always_inline)) {
+        return [=](int n, int count, auto has_bias) __attribute__((always_inline)) {
           const I sum = minus_product(I::load(row + n), I::all(quant.zero_point), I::load_first(col_sum + n, count));
           return fma(to_float(sum), V::all(quant.scale) * V::load_first(col_scale + n, count),
-                     bias ? V::load_first(bias + n, count) : V::all(0.0f));
+                     has_bias || bias ? V::load_first(bias + n, count) : V::all(0.0f));
         };
       });
 }
@@ -112,8 +118,8 @@ void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const E
   finish_any<A, false>(
       rows, cols, e, dst, ld_dst, [&](int m) __attribute__((always_inline)) {
         const float* row = acc + m * ldacc;
-        return [&, row ](int n, int count) __attribute__((always_inline)) {
-          return V::load(row + n) + (bias ? V::load_first(bias + n, count) : V::all(0.0f));
+        return [=](int n, int count, auto has_bias) __attribute__((always_inline)) {
+          return V::load(row + n) + (has_bias || bias ? V::load_first(bias + n, count) : V::all(0.0f));
         };
       });
 }

@@ -23,7 +23,20 @@ VITRAIL_INLINE float row_sum(const float* x, int k, float fill, Accumulate accum
   return fold_sum((acc[0] + acc[2]) + (acc[1] + acc[3]));
 }
 
-/// Writes the row, and shows sixteen of its values at a time to `see`, zeros beyond its end, with 0 and 1 in turns.
+/// Calls f(i, count, turn) for each sixteen of k elements, turn being 0 and 1 in turns and known when this is compiled.
+/// The rest comes first, so that the others find all registers free (F16::load_first).
+template <class F>
+VITRAIL_INLINE void in_turns(int k, F f) {
+  constexpr std::integral_constant<int, 0> even;
+  const int whole = k / 16 * 16;
+  if (whole < k) f(whole, k - whole, even);
+  int i = 0;
+  for (; i + 32 <= whole; i += 32)
+    unroll<2>([&](auto turn) __attribute__((always_inline)) { f(i + 16 * turn, 16, turn); });
+  if (i < whole) f(i, 16, even);
+}
+
+/// Writes the row, and shows sixteen of its values at a time to `see` (in_turns), zeros beyond its end.
 template <class A, class See>
 VITRAIL_INLINE void layer_norm_row(const float* x, int k, const float* gamma, const float* beta, float eps, float* dst,
                                    See see) {
@@ -42,10 +55,7 @@ VITRAIL_INLINE void layer_norm_row(const float* x, int k, const float* gamma, co
     y.store_first(dst + i, count);
     see(y, turn);
   };
-  int i = 0;
-  for (; i + 32 <= k; i += 32)
-    unroll<2>([&](auto turn) __attribute__((always_inline)) { normalize(i + 16 * turn, 16, turn); });
-  for (; i < k; i += 16) normalize(i, k - i, 0);
+  in_turns(k, normalize);
 }
 
 /// The smallest and the largest value seen, and zero; two of each, so that one need not wait for the other.
@@ -53,7 +63,8 @@ template <class A>
 struct Extremes {
   using V = F16<A>;
   V low[2] = {V::all(0.0f), V::all(0.0f)}, high[2] = {V::all(0.0f), V::all(0.0f)};
-  VITRAIL_INLINE void see(V v, int turn) {
+  /// @param turn  0 or 1, known when this is compiled
+  VITRAIL_INLINE void see(V v, auto turn) {
     low[turn] = min(low[turn], v);
     high[turn] = max(high[turn], v);
   }
@@ -93,10 +104,9 @@ template <class A>
 VITRAIL_INLINE void quantize_row(const float* x, int k, std::uint8_t* q, RowQuant* quant) {
   using V = F16<A>;
   Extremes<A> extremes;
-  int i = 0;
-  for (; i + 32 <= k; i += 32)
-    unroll<2>([&](auto turn) __attribute__((always_inline)) { extremes.see(V::load(x + i + 16 * turn), turn); });
-  for (; i < k; i += 16) extremes.see(V::load_first(x + i, k - i), 0);
+  in_turns(
+      k, [&](int i, int count, auto turn)
+             __attribute__((always_inline)) { extremes.see(V::load_first(x + i, count), turn); });
   quantize_row(x, k, extremes, q, quant);
 }
 
@@ -104,7 +114,7 @@ template <class A>
 void layer_norm(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta, float eps,
                 float* dst, std::size_t ld_dst) {
   for (int m = 0; m < rows; ++m)
-    layer_norm_row<A>(x + m * ldx, k, gamma, beta, eps, dst + m * ld_dst, [](F16<A>, int) {});
+    layer_norm_row<A>(x + m * ldx, k, gamma, beta, eps, dst + m * ld_dst, [](F16<A>, auto) {});
 }
 
 template <class A>
@@ -120,7 +130,7 @@ void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const
     Extremes<A> extremes;
     layer_norm_row<A>(
         x + m * ldx, k, gamma, beta, eps,
-        row, [&](F16<A> y, int turn) __attribute__((always_inline)) { extremes.see(y, turn); });
+        row, [&](F16<A> y, auto turn) __attribute__((always_inline)) { extremes.see(y, turn); });
     quantize_row(row, k, extremes, q + m * ldq_bytes, quant + m);
   }
 }

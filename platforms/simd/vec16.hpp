@@ -1,6 +1,6 @@
 // The fixed 16-lane vector that every float kernel is written on: two AVX2 registers, one AVX-512, four NEON. Also the
-// one place that knows how xsimd's versions (8.1 … 14) differ. Everything is a template on the xsimd architecture, so that
-// no function compiled for AVX-512 can be linked into AVX2 code.
+// one place that knows how xsimd's versions (8.1 … 14) differ. Everything is a template on the xsimd architecture, so
+// that no function compiled for AVX-512 can be linked into AVX2 code.
 #pragma once
 
 #include <cstddef>
