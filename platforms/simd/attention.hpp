@@ -158,8 +158,9 @@ VITRAIL_INLINE void pack_sixteen_columns_s8(const float* src, std::size_t ld_src
                                             int channel, int k_padded, std::int8_t* dst, float* scale,
                                             std::int32_t* sum) {
   using V = F16<A>;
+  static constexpr float none[16] = {};  // a token after the last one
   const auto load = [=](int i) __attribute__((always_inline)) {
-    const float* row = src + i * ld_src + channel;
+    const float* row = i < k ? src + i * ld_src + channel : none;
     return whole ? V::load(row) : V::load_first(row, count);
   };
   V high = V::all(numerics::smallest_absmax);
@@ -171,17 +172,14 @@ VITRAIL_INLINE void pack_sixteen_columns_s8(const float* src, std::size_t ld_src
     total = total + q;
     return q;
   };
-  const auto store = [&](int i, auto at) __attribute__((always_inline)) {
+  for (int i = 0; i < k_padded; i += group) {
     I16<A> fours[group / 4];
     unroll<group / 4>([&](auto j) __attribute__((always_inline)) {
-      const int first = i + 4 * j;
-      fours[j] = pack_bytes(at(first), at(first + 1), at(first + 2), at(first + 3));
+      const int at = i + 4 * j;
+      fours[j] = pack_bytes(quantized(at), quantized(at + 1), quantized(at + 2), quantized(at + 3));
     });
     store_fours(fours, layout, channel, i, k_padded, dst);
-  };
-  int i = 0;
-  for (; i + group <= k; i += group) store(i, quantized);
-  for (; i < k_padded; i += group) store(i, [&](int at) { return at < k ? quantized(at) : I16<A>::all(0); });
+  }
   (high / V::all(127.0f)).store(scale + channel);
   for (int j = count > 0 ? count : 0; j < 16; ++j) scale[channel + j] = 0.0f;
   total.store(sum + channel);

@@ -70,8 +70,9 @@ VITRAIL_INLINE void finish_tile(int rows, int cols, Epilogue e, float* dst, std:
       for (; n < cols; n += 16) columns(n, cols - n);
     }
   };
-  // Most tiles by far, and then nothing is to be asked on the way.
-  e.bias && !e.residual ? tile(std::true_type{}) : tile(std::false_type{});
+  // Most tiles of an int8 network, and then nothing is to be asked on the way.
+  if (s8 && e.bias && !e.residual) return tile(std::bool_constant<s8>{});
+  tile(std::false_type{});
 }
 
 template <class A, bool s8, class OfRow>
