@@ -2,10 +2,6 @@
 // are files, so that a build for another architecture has something to agree with.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
-
 #include "tests/support/golden.hpp"
 #include "vitrail/vitrail.hpp"
 
@@ -39,12 +35,7 @@ TEST_CASE("the demo network's logits have the bits of the files, on every archit
     CAPTURE(name);
     const auto found = logits(dtype, pictures.values);
     REQUIRE(found.size() == 16u * labels);
-    std::string bytes(found.size() * sizeof(float), '\0');  // little-endian, as are all processors this runs on
-    std::memcpy(bytes.data(), found.data(), bytes.size());
-    if (std::getenv("VITRAIL_WRITE_GOLDENS"))
-      std::ofstream(folder / name, std::ios::binary) << bytes;
-    else
-      CHECK(bytes == test::read_file(folder / name));
+    CHECK(test::has_bits_of(folder / name, found));
     for (std::size_t i = 0; i < 16; ++i)  // the sorted samples are one of each label
       CHECK(top_k({found.data() + i * labels, labels}, 1)[0].probability > 0.5f);
   }

@@ -31,7 +31,9 @@ double largest_difference(std::span<const float> a, const NpyArray<float>& b) {
 
 }  // namespace
 
-TEST_CASE("DeiT-Tiny from its u8 crop: f32 equals PyTorch to 1e-4, int8 gives the same top five") {
+TEST_CASE(
+    "DeiT-Tiny from its u8 crop: f32 equals PyTorch to 1e-4, int8 gives the same top five and the same bits "
+    "everywhere") {
   const fs::path real = folder();
   if (!fs::exists(real / "model.safetensors")) {
     MESSAGE("skipped: no DeiT-Tiny in " << real.string());
@@ -73,6 +75,7 @@ TEST_CASE("DeiT-Tiny from its u8 crop: f32 equals PyTorch to 1e-4, int8 gives th
       std::set<int> found;
       for (const auto& p : top_k(out.logits, 5)) found.insert(p.index);
       CHECK(found == top);
+      CHECK(has_bits_of(goldens() / "demo" / "deit_tiny_int8.bin", out.logits));
     }
   }
 }

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -21,6 +23,15 @@
 namespace vitrail::test {
 
 inline std::filesystem::path goldens() { return std::filesystem::path(VITRAIL_SOURCE_DIR) / "tests" / "goldens"; }
+
+/// Whether these floats are those of the file to the bit, little-endian as are all processors this runs on.
+/// VITRAIL_WRITE_GOLDENS in the environment: the file is written anew.
+inline bool has_bits_of(const std::filesystem::path& file, std::span<const float> found) {
+  std::string bytes(found.size_bytes(), '\0');
+  std::memcpy(bytes.data(), found.data(), bytes.size());
+  if (std::getenv("VITRAIL_WRITE_GOLDENS")) write_file(file, bytes);
+  return bytes == read_file(file);
+}
 
 /// The stream of numbers called `name`.
 inline Random golden_bits(std::string_view name) {
