@@ -94,6 +94,11 @@ Result<std::size_t> find_limit(const std::vector<CpuClass>& classes, std::string
                "VITRAIL_CPU: found '" + std::string(limit) + "', expected one of: " + names};
 }
 
+std::string_view environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
 }  // namespace
 
 Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[maybe_unused]] int threads) {
@@ -137,11 +142,13 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
 }
 
 Result<Selection> select_kernels(int threads) {
-  const auto value = [](const char* name) {
-    const char* text = std::getenv(name);
-    return std::string_view(text ? text : "");
-  };
-  return select_kernels(value("VITRAIL_CPU"), value("VITRAIL_ONEDNN") != "0", threads);
+  return select_kernels(environment("VITRAIL_CPU"), environment("VITRAIL_ONEDNN") != "0", threads);
+}
+
+Result<Kernels> select_kernels() {
+  const auto selection = select_kernels(environment("VITRAIL_CPU"), false, 1);
+  if (!selection) return selection.error();
+  return selection->kernels;
 }
 
 void spin_pause() noexcept {

@@ -1,7 +1,6 @@
 #include "vitrail/convolution.hpp"
 
 #include <cmath>
-#include <cstdlib>
 #include <new>
 #include <string>
 #include <system_error>
@@ -192,10 +191,9 @@ Result<Convolution> Convolution::make(const WindowGrid& grid, int out_channels, 
     if (Status s = check_count("bias", bias.size(), out, "[out_channels], or none"); !s) return s.error();
   if (Status s = check_finite("weights", weights); !s) return s.error();
   if (Status s = check_finite("bias", bias); !s) return s.error();
-  const char* limit = std::getenv("VITRAIL_CPU");
-  const auto selection = select_kernels(limit ? limit : "", false, 1);
-  if (!selection) return selection.error();
-  return Convolution(std::make_unique<Impl>(grid, out_channels, weights, bias, selection->kernels, options));
+  const auto kernels = select_kernels();
+  if (!kernels) return kernels.error();
+  return Convolution(std::make_unique<Impl>(grid, out_channels, weights, bias, *kernels, options));
 } catch (const std::bad_alloc&) {
   return Error{ErrorCode::out_of_memory, "Convolution::make: out of memory"};
 } catch (const std::system_error& error) {

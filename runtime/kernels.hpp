@@ -110,6 +110,15 @@ class GemmProvider {
   virtual std::string name() const = 0;
 };
 
+/// Three planes of 16-bit samples.
+struct Planes {
+  std::int16_t* of[3];
+  Planes from(int x) const { return {of[0] + x, of[1] + x, of[2] + x}; }
+};
+
+struct AxisFilter;    // runtime/resize_filters.hpp
+struct SplitWeights;  // the same
+
 struct Kernels {
   static constexpr int max_tile_rows = 48;
   static constexpr int max_tile_panels = 6;
@@ -119,6 +128,20 @@ struct Kernels {
   /// patches).
   void (*copy_runs)(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
                     std::size_t run_bytes, int count);
+
+  /// Bytes 0, 1 and 2 of `width` pixels of 3 or 4 bytes, one plane each.
+  void (*split_pixels)(const std::uint8_t* src, int pixel_bytes, int width, Planes dst);
+
+  /// A resize, horizontally: one row's sums [size, channels] for 1 or 3 channels; exact, with resize_fraction_bits
+  /// fraction bits. planes s16 [channels, plane_pitch], samples 0 … 255; element 0 is the source's filter.begin(); up
+  /// to filter_block elements behind the last sample are read (with weight 0). One sum more may be written.
+  void (*resize_row)(const std::int16_t* planes, std::ptrdiff_t plane_pitch, int channels, const AxisFilter& filter,
+                     const SplitWeights& weights, std::int32_t* sums);
+
+  /// A resize, vertically: dst[x] = resized_sample(resize_rounding + Σ weights[k] · rows[k][x]) for x in 0 … row_bytes
+  /// − 1.
+  void (*blend_rows)(const std::uint8_t* const* rows, const std::int32_t* weights, int count, std::uint8_t* dst,
+                     std::size_t row_bytes);
 
   /// LayerNorm of each row (Ba et al. 2016): mean = rowsum(x)/k; d = x − mean; var = rowsum with fma(d, d, ·) / k;
   /// dst = fma(d · (1/√(var + eps)), gamma, beta). dst may be x.
@@ -214,5 +237,8 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, int th
 
 /// The same with both limits as the environment has them.
 Result<Selection> select_kernels(int threads);
+
+/// The native ones alone, with the environment's limit.
+Result<Kernels> select_kernels();
 
 }  // namespace vitrail

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "runtime/kernels.hpp"
 #include "vitrail/image.hpp"
 
 namespace vitrail {
@@ -13,10 +14,10 @@ namespace vitrail {
 /// the sample. src and dst do not overlap.
 void convert_row(const std::uint8_t* src, PixelFormat from, std::uint8_t* dst, PixelFormat to, int width) noexcept;
 
-/// The same pixels as one plane per channel: dst i16 [bytes_per_pixel(to), plane_pitch], of which `width` elements per
+/// The same pixels as one plane per channel: dst s16 [bytes_per_pixel(to), plane_pitch], of which `width` elements per
 /// plane are written. `to` is rgb8 or gray8; gray8 → rgb8 is not provided. Why 16 bits: the resize multiplies them with
 /// 16-bit halves of its weights.
-void split_row(const std::uint8_t* src, PixelFormat from, std::int16_t* dst, std::ptrdiff_t plane_pitch, PixelFormat to,
-               int width) noexcept;
+void split_row(const Kernels& kernels, const std::uint8_t* src, PixelFormat from, std::int16_t* dst,
+               std::ptrdiff_t plane_pitch, PixelFormat to, int width) noexcept;
 
 }  // namespace vitrail

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "runtime/argument_error.hpp"
+#include "runtime/kernels.hpp"
 #include "runtime/pixel_rows.hpp"
 #include "runtime/resize_filters.hpp"
-#include "runtime/resize_passes.hpp"
 #include "vitrail/preprocess.hpp"
 
 namespace vitrail {
@@ -71,6 +71,17 @@ std::size_t bytes(const std::vector<T>& vector) noexcept {
   return vector.capacity() * sizeof(T);
 }
 
+/// The vertical pass of rows that the horizontal one left unrounded, with resize_fraction_bits fraction bits.
+void blend_unrounded(const std::int32_t* const* rows, const std::int32_t* weights, int count, std::uint8_t* dst,
+                     std::size_t row_samples) noexcept {
+  constexpr int bits = 2 * resize_fraction_bits;
+  for (std::size_t x = 0; x < row_samples; ++x) {
+    std::int64_t sum = std::int64_t{1} << (bits - 1);
+    for (int k = 0; k < count; ++k) sum += std::int64_t{weights[k]} * rows[k][x];
+    dst[x] = static_cast<std::uint8_t>(std::clamp<std::int64_t>(sum >> bits, 0, 255));
+  }
+}
+
 /// The rows of a picture, whole or coming; asked for from the top to the bottom, some perhaps not at all.
 class SourceRows {
  public:
@@ -110,6 +121,7 @@ class SourceRows {
 ///   vertical first     source row → work pixels → ring → vertical pass → blended → horizontal pass → result
 struct Resizer::Plan {
   Options options;
+  Kernels kernels;
   PixelFormat work;  ///< what the passes compute: gray8 where either end is gray, else rgb8
   int channels;      ///< of `work`
   bool horizontal;
@@ -120,6 +132,7 @@ struct Resizer::Plan {
   SplitWeights weights_x;            ///< only with `horizontal`
   std::vector<std::int16_t> planes;  ///< only with `horizontal`: one row before the pass, [channels, plane_pitch]
   std::ptrdiff_t plane_pitch = 0;
+  std::vector<std::int32_t> sums;  ///< only with `horizontal`: one row behind the pass, before it is rounded
 
   AxisFilter filter_y;  ///< only with `vertical`
   /// What the vertical pass reads: `columns` pixels of each row. Without a horizontal pass before it, they start at
@@ -142,7 +155,7 @@ struct Resizer::Plan {
 
   std::vector<std::uint8_t> gray_row;  ///< only from gray8 to rgb8
 
-  explicit Plan(const Options& o);
+  Plan(const Options& o, const Kernels& k);
   std::size_t row_bytes() const noexcept {
     return static_cast<std::size_t>(columns) * static_cast<std::size_t>(channels);
   }
@@ -160,7 +173,7 @@ struct Resizer::Plan {
   Status run(SourceRows src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes);
 };
 
-Resizer::Plan::Plan(const Options& o) : options(o) {
+Resizer::Plan::Plan(const Options& o, const Kernels& k) : options(o), kernels(k) {
   const bool gray = o.src_format == PixelFormat::gray8 || o.dst_format == PixelFormat::gray8;
   work = gray ? PixelFormat::gray8 : PixelFormat::rgb8;
   channels = bytes_per_pixel(work);
@@ -179,6 +192,7 @@ Resizer::Plan::Plan(const Options& o) : options(o) {
     weights_x = split(filter_x);
     plane_pitch = filter_x.end() - filter_x.begin() + filter_block;
     planes.resize(static_cast<std::size_t>(plane_pitch * channels));
+    sums.resize(static_cast<std::size_t>(o.window_width) * static_cast<std::size_t>(channels) + 1);
   }
   if (vertical_first) {
     first_column = filter_x.begin();
@@ -213,8 +227,15 @@ void Resizer::Plan::first_pass(const std::uint8_t* src_row, std::int32_t* dst) n
 /// @param pixels  those of a row that the window needs, i.e. from filter_x.begin() on
 template <class Sample>
 void Resizer::Plan::horizontal_pass(const std::uint8_t* pixels, PixelFormat format, Sample* dst) noexcept {
-  split_row(pixels, format, planes.data(), plane_pitch, work, filter_x.end() - filter_x.begin());
-  resize_row(planes.data(), plane_pitch, channels, filter_x, weights_x, dst);
+  split_row(kernels, pixels, format, planes.data(), plane_pitch, work, filter_x.end() - filter_x.begin());
+  kernels.resize_row(planes.data(), plane_pitch, channels, filter_x, weights_x, sums.data());
+  const auto convert = [](std::int32_t sum) {
+    if constexpr (sizeof(Sample) == 1)
+      return resized_sample(sum + resize_rounding);
+    else
+      return sum;
+  };
+  std::transform(sums.data(), sums.data() + sums.size() - 1, dst, convert);
 }
 
 /// Row `i` of the window; false where the source ended in an error. Rows of the source before `next_row` have been
@@ -244,7 +265,10 @@ bool Resizer::Plan::vertical_pass(Ring<Sample>& from, SourceRows& src, int i, in
     }
     from.taps[static_cast<std::size_t>(k)] = slot;
   }
-  blend_rows(from.taps.data(), filter_y.row(i), span.count, dst, row_bytes());
+  if constexpr (sizeof(Sample) == 1)
+    kernels.blend_rows(from.taps.data(), filter_y.row(i), span.count, dst, row_bytes());
+  else
+    blend_unrounded(from.taps.data(), filter_y.row(i), span.count, dst, row_bytes());
   return true;
 }
 
@@ -280,7 +304,9 @@ Result<Resizer> Resizer::plan(const Options& options) {
       o.window_height = o.dst_height;
     }
     if (Status status = check_options(o); !status) return status.error();
-    return Resizer(std::make_unique<Plan>(o));
+    const auto kernels = select_kernels();
+    if (!kernels) return kernels.error();
+    return Resizer(std::make_unique<Plan>(o, *kernels));
   } catch (const std::bad_alloc&) {
     return Error{ErrorCode::out_of_memory, "Resizer::plan: no memory for the coefficients"};
   }
@@ -306,9 +332,9 @@ Status Resizer::run(RowSource& src, std::uint8_t* dst, std::ptrdiff_t dst_stride
 std::size_t Resizer::memory_bytes() const noexcept {
   const Plan& p = *plan_;
   return sizeof(Plan) + bytes(p.filter_x.spans) + bytes(p.filter_x.weights) + bytes(p.weights_x.high) +
-         bytes(p.weights_x.low) + bytes(p.planes) + bytes(p.filter_y.spans) + bytes(p.filter_y.weights) +
-         bytes(p.ring.rows) + bytes(p.ring.taps) + bytes(p.unrounded_ring.rows) + bytes(p.unrounded_ring.taps) +
-         bytes(p.blended) + bytes(p.gray_row);
+         bytes(p.weights_x.low) + bytes(p.planes) + bytes(p.sums) + bytes(p.filter_y.spans) +
+         bytes(p.filter_y.weights) + bytes(p.ring.rows) + bytes(p.ring.taps) + bytes(p.unrounded_ring.rows) +
+         bytes(p.unrounded_ring.taps) + bytes(p.blended) + bytes(p.gray_row);
 }
 
 Result<Image> resize(const ImageView& src, int width, int height, Resampling filter, PassOrder pass_order) {

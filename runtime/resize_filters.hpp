@@ -1,6 +1,7 @@
 // Which source pixels make one output pixel, and with what weight? One axis at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -11,6 +12,14 @@ namespace vitrail {
 
 /// Weights are fixed point with this many fraction bits: 8 bits of sample, 2 bits for weights below 0 and above 1.
 inline constexpr int resize_fraction_bits = 32 - 8 - 2;
+
+/// The sample of a sum to which resize_rounding has been added. Clamped as 16 bits, for which the oldest instruction
+/// sets have a minimum and a maximum.
+inline constexpr std::int32_t resize_rounding = 1 << (resize_fraction_bits - 1);
+inline std::uint8_t resized_sample(std::int32_t sum) noexcept {
+  const auto sample = static_cast<std::int16_t>(sum >> resize_fraction_bits);
+  return static_cast<std::uint8_t>(std::clamp<std::int16_t>(sample, 0, 255));
+}
 
 /// Source samples of one output pixel: first … first + count − 1.
 struct FilterSpan {
@@ -33,7 +42,7 @@ struct AxisFilter {
 };
 
 /// Rows of weights are padded to whole blocks of this many.
-inline constexpr int filter_block = 8;
+inline constexpr int filter_block = 16;
 
 /// The backend's weights to the bit, for outputs window_first … window_first + window_size − 1 of a resize from
 /// `src_size` to `dst_size` samples. torch's weights for u8 have fewer bits; they are shifted up to

@@ -363,11 +363,11 @@ Result<Weights> pack_weights(const NetworkSource& source, const LoadOptions& opt
   Weights weights;
   weights.config = source.config;
   weights.dtype = options.dtype;
-  const auto selection = select_kernels(1);
-  if (!selection) return selection.error();
-  weights.layout = selection->kernels.layout_s8;
-  weights.gemm_name = selection->kernels.gemm_name;
-  if (auto status = Packer(source, options, selection->kernels, weights).run(); !status) return status.error();
+  const auto kernels = select_kernels();
+  if (!kernels) return kernels.error();
+  weights.layout = kernels->layout_s8;
+  weights.gemm_name = kernels->gemm_name;
+  if (auto status = Packer(source, options, *kernels, weights).run(); !status) return status.error();
   return weights;
 }
 

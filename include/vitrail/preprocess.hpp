@@ -49,6 +49,8 @@ class Resizer {
     ResizeBackend backend = ResizeBackend::pillow;
     bool by_rows = false;  ///< room for the rows under the filter, so that they may come from a RowSource, too
   };
+  /// Chooses the loops of this CPU (VITRAIL_CPU lowers them; every choice gives the same bytes). An error where an
+  /// option is out of its range, or there is no memory.
   static Result<Resizer> plan(const Options& options);
   Resizer(Resizer&&) noexcept;
   Resizer& operator=(Resizer&&) noexcept;

@@ -103,6 +103,9 @@ void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const E
 Kernels kernels() {
   return {
       .copy_runs = copy_runs,
+      .split_pixels = split_pixels,
+      .resize_row = resize_row,
+      .blend_rows = blend_rows,
       .layer_norm = layer_norm,
       .quantize_rows = quantize_rows,
       .layer_norm_quantize = layer_norm_quantize,

@@ -19,6 +19,11 @@ void swiglu(const float* x, std::size_t ldx, int rows, int k, float* dst, std::s
 void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const float* cos, const float* sin);
 void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
                std::size_t run_bytes, int count);
+void split_pixels(const std::uint8_t* src, int pixel_bytes, int width, Planes dst);
+void resize_row(const std::int16_t* planes, std::ptrdiff_t plane_pitch, int channels, const AxisFilter& filter,
+                const SplitWeights& weights, std::int32_t* sums);
+void blend_rows(const std::uint8_t* const* rows, const std::int32_t* weights, int count, std::uint8_t* dst,
+                std::size_t row_bytes);
 void pack_transposed_f32(const float* src, std::size_t ld_src, int n, int k, float* dst);
 void pack_f32(const float* src, std::size_t ld_src, int k, int n, float* dst);
 void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, LayoutS8 layout, std::int8_t* dst, float* scale,

@@ -226,7 +226,7 @@ void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int 
   for (int m = 0; m < rows; ++m, acc += ldacc, p += ldp_bytes) {
     const RowQuant query = d.row[m];
     const auto score = [=](int t) __attribute__((always_inline)) {
-      return to_float(minus_product(I::load(acc + t), I::all(query.zero_point), I::load(col_sum + t))) *
+      return to_float(plus_product(I::load(acc + t), I::all(-query.zero_point), I::load(col_sum + t))) *
              V::load(col_scale + t);
     };
     V high = V::all(-__builtin_inff());

@@ -4,6 +4,7 @@
 #include "platforms/simd/attention.hpp"
 #include "platforms/simd/bytes.hpp"
 #include "platforms/simd/products.hpp"
+#include "platforms/simd/resize.hpp"
 #include "platforms/simd/rows.hpp"
 
 namespace vitrail::simd {
@@ -13,6 +14,9 @@ namespace vitrail::simd {
 template <class Arch, int f32_rows>
 void install(Kernels& k, const char* name) {
   k.copy_runs = copy_runs<Arch>;
+  k.split_pixels = split_pixels<Arch>;
+  k.resize_row = resize_row<Arch>;
+  k.blend_rows = blend_rows<Arch>;
   k.layer_norm = layer_norm<Arch>;
   k.quantize_rows = quantize_rows<Arch>;
   k.layer_norm_quantize = layer_norm_quantize<Arch>;

@@ -104,7 +104,7 @@ void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, 
         const std::int32_t* row = acc + m * ldacc;
         const RowQuant quant = d.row[m];
         return [=](int n, int count, auto has_bias) __attribute__((always_inline)) {
-          const I sum = minus_product(I::load(row + n), I::all(quant.zero_point), I::load_first(col_sum + n, count));
+          const I sum = plus_product(I::load(row + n), I::all(-quant.zero_point), I::load_first(col_sum + n, count));
           return fma(to_float(sum), V::all(quant.scale) * V::load_first(col_scale + n, count),
                      has_bias || bias ? V::load_first(bias + n, count) : V::all(0.0f));
         };

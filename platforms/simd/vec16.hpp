@@ -178,15 +178,15 @@ VITRAIL_INLINE xsimd::batch<float, A> fma_batch(xsimd::batch<float, A> x, xsimd:
 #endif
 }
 
-/// x − y · z. GCC finds NEON's one instruction for it only when it is told.
+/// x + y · z. GCC finds NEON's one instruction for it only when it is told.
 template <class A>
-VITRAIL_INLINE xsimd::batch<std::int32_t, A> minus_product_batch(xsimd::batch<std::int32_t, A> x,
-                                                                 xsimd::batch<std::int32_t, A> y,
-                                                                 xsimd::batch<std::int32_t, A> z) {
+VITRAIL_INLINE xsimd::batch<std::int32_t, A> plus_product_batch(xsimd::batch<std::int32_t, A> x,
+                                                                xsimd::batch<std::int32_t, A> y,
+                                                                xsimd::batch<std::int32_t, A> z) {
 #ifdef __aarch64__
-  return vmlsq_s32(x, y, z);
+  return vmlaq_s32(x, y, z);
 #else
-  return x - y * z;
+  return x + y * z;
 #endif
 }
 
@@ -241,11 +241,18 @@ VITRAIL_INLINE F16<A> fma(F16<A> a, F16<A> b, F16<A> c) {
       [](auto x, auto y, auto z) __attribute__((always_inline)) { return fma_batch<A>(x, y, z); }, a, b, c);
 }
 
-/// a − b · c
+/// a + b · c
 template <class A>
-VITRAIL_INLINE I16<A> minus_product(I16<A> a, I16<A> b, I16<A> c) {
+VITRAIL_INLINE I16<A> plus_product(I16<A> a, I16<A> b, I16<A> c) {
   return lanes<I16<A>>(
-      [](auto x, auto y, auto z) __attribute__((always_inline)) { return minus_product_batch<A>(x, y, z); }, a, b, c);
+      [](auto x, auto y, auto z) __attribute__((always_inline)) { return plus_product_batch<A>(x, y, z); }, a, b, c);
+}
+
+/// Arithmetic shift.
+template <int bits, class A>
+VITRAIL_INLINE I16<A> shift_right(I16<A> a) {
+  return lanes<I16<A>>(
+      [](auto x) __attribute__((always_inline)) { return x >> bits; }, a);
 }
 
 /// Four s8 values per lane as its bytes, the first one lowest.
