@@ -109,15 +109,19 @@ void Engine::patchify(const Plan& plan, const Weights& w, const std::uint8_t* pi
   const VitConfig& c = plan.config;
   const Profile::Timed timed(profile_, "patchify", kernels_.simd_name, 0,
                              elements(c.num_patches(), c.patch_size()) * (patches.f ? 5 : 2));
-  const std::size_t run_bytes = static_cast<std::size_t>(c.patch_width) * static_cast<std::size_t>(c.channels);
+  const std::ptrdiff_t run_bytes = static_cast<std::ptrdiff_t>(c.patch_width) * c.channels;
   const auto patch_bytes = static_cast<std::ptrdiff_t>(patches.ldq_bytes);
   const int columns = c.grid_columns();
   run(executor_, c.grid_rows(), [&](int row, int) {
-    std::uint8_t* dst = patches.q + static_cast<std::ptrdiff_t>(row) * columns * patch_bytes;
-    for (int y = 0; y < c.patch_height; ++y)
-      kernels_.copy_runs(pixels + (static_cast<std::ptrdiff_t>(row) * c.patch_height + y) * stride_bytes,
-                         static_cast<std::ptrdiff_t>(run_bytes), dst + static_cast<std::size_t>(y) * run_bytes,
-                         patch_bytes, run_bytes, columns);
+    kernels_.copy_runs(pixels + static_cast<std::ptrdiff_t>(row) * c.patch_height * stride_bytes,
+                       patches.q + static_cast<std::ptrdiff_t>(row) * columns * patch_bytes,
+                       {.bytes = static_cast<std::size_t>(run_bytes),
+                        .lines = c.patch_height,
+                        .count = columns,
+                        .src_line = stride_bytes,
+                        .src_step = run_bytes,
+                        .dst_line = run_bytes,
+                        .dst_step = patch_bytes});
     for (int i = row * columns; i < (row + 1) * columns; ++i) {
       if (!patches.f) {
         patches.quant[i] = {1.0f, 0};  // pixels are integers already; mean and std are in the weights

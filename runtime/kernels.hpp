@@ -110,6 +110,14 @@ class GemmProvider {
   virtual std::string name() const = 0;
 };
 
+/// `lines` times `count` runs of `bytes` bytes, and the distances in bytes (of any sign) between the starts of two
+/// lines and of two runs of a line: the rows of pixels of some patches.
+struct Runs {
+  std::size_t bytes;
+  int lines, count;
+  std::ptrdiff_t src_line, src_step, dst_line, dst_step;
+};
+
 /// Three planes of 16-bit samples.
 struct Planes {
   std::int16_t* of[3];
@@ -124,10 +132,8 @@ struct Kernels {
   static constexpr int max_tile_panels = 6;
   static constexpr std::size_t gemm_scratch_bytes = 128 * 1024;
 
-  /// `count` runs of `run_bytes` bytes, `src_step` and `dst_step` bytes apart (patchify: one row of pixels into its
-  /// patches).
-  void (*copy_runs)(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
-                    std::size_t run_bytes, int count);
+  /// Copies runs of bytes, and writes nothing else: patchify.
+  void (*copy_runs)(const std::uint8_t* src, std::uint8_t* dst, const Runs& runs);
 
   /// Bytes 0, 1 and 2 of `width` pixels of 3 or 4 bytes, one plane each.
   void (*split_pixels)(const std::uint8_t* src, int pixel_bytes, int width, Planes dst);

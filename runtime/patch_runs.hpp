@@ -2,43 +2,58 @@
 // sides.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
+#include <algorithm>
 #include <cstring>
+
+#include "runtime/kernels.hpp"
 
 namespace vitrail {
 
-namespace detail {
+/// As the compiler moves a number of bytes that it knows.
+struct CopyBytes {
+  template <std::size_t bytes>
+  [[gnu::always_inline]] static void of(const std::uint8_t* src, std::uint8_t* dst) noexcept {
+    std::memcpy(dst, src, bytes);
+  }
+};
 
-template <std::size_t Bytes>
-inline void copy_runs_of(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
-                         int count) noexcept {
-  for (int i = 0; i < count; ++i) std::memcpy(dst + i * dst_step, src + i * src_step, Bytes);
+/// @param r  a copy, which no store to dst can change
+template <class Copy, std::size_t bytes>
+void copy_runs_of(const std::uint8_t* src, std::uint8_t* dst, const Runs r) noexcept {
+  // A few patches at a time: what is written to stays in the nearest cache until it is complete.
+  constexpr int patches = 6;
+  for (int first = 0; first < r.count; first += patches) {
+    const int count = std::min(patches, r.count - first);
+    for (int line = 0; line < r.lines; ++line) {
+      const std::uint8_t* from = src + first * r.src_step + line * r.src_line;
+      std::uint8_t* to = dst + first * r.dst_step + line * r.dst_line;
+      for (int i = 0; i < count; ++i, from += r.src_step, to += r.dst_step) Copy::template of<bytes>(from, to);
+    }
+  }
 }
 
-}  // namespace detail
-
-/// Copies `count` runs of `run_bytes` bytes; the steps are in bytes, from the start of one run to the next, any sign.
-/// Writes nothing outside the runs. src and dst do not overlap.
-/// The listed lengths are those of 8, 14, 16 and 32 pixel patches: known at compile time they are a few vector moves,
-/// where a call to memcpy costs more than the copy itself.
-inline void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
-                      std::size_t run_bytes, int count) noexcept {
-  switch (run_bytes) {
+/// Kernels::copy_runs. The listed lengths are those of 8, 14, 16 and 32 pixel patches: known at compile time they are a
+/// few vector moves, where a call to memcpy costs more than the copy itself.
+/// @tparam Copy  of<bytes>(src, dst) copies a run
+template <class Copy>
+void copy_runs(const std::uint8_t* src, std::uint8_t* dst, const Runs& r) noexcept {
+  switch (r.bytes) {
     case 14:
-      return detail::copy_runs_of<14>(src, src_step, dst, dst_step, count);
+      return copy_runs_of<Copy, 14>(src, dst, r);
     case 16:
-      return detail::copy_runs_of<16>(src, src_step, dst, dst_step, count);
+      return copy_runs_of<Copy, 16>(src, dst, r);
     case 24:
-      return detail::copy_runs_of<24>(src, src_step, dst, dst_step, count);
+      return copy_runs_of<Copy, 24>(src, dst, r);
     case 42:
-      return detail::copy_runs_of<42>(src, src_step, dst, dst_step, count);
+      return copy_runs_of<Copy, 42>(src, dst, r);
     case 48:
-      return detail::copy_runs_of<48>(src, src_step, dst, dst_step, count);
+      return copy_runs_of<Copy, 48>(src, dst, r);
     case 96:
-      return detail::copy_runs_of<96>(src, src_step, dst, dst_step, count);
+      return copy_runs_of<Copy, 96>(src, dst, r);
     default:
-      for (int i = 0; i < count; ++i) std::memcpy(dst + i * dst_step, src + i * src_step, run_bytes);
+      for (int line = 0; line < r.lines; ++line)
+        for (int i = 0; i < r.count; ++i)
+          std::memcpy(dst + line * r.dst_line + i * r.dst_step, src + line * r.src_line + i * r.src_step, r.bytes);
   }
 }
 

@@ -50,31 +50,35 @@ void gather_clipped_run(const RunLayout& layout, int column, const std::uint8_t*
 void patchify_runs(const PatchGrid& grid, const std::uint8_t* src, std::ptrdiff_t src_stride_bytes, std::uint8_t* dst,
                    std::size_t element_bytes) noexcept {
   const RunLayout layout(grid, element_bytes);
-  const std::ptrdiff_t column_step = layout.x.stride * layout.pixel_bytes;
-  const std::size_t run_bytes = static_cast<std::size_t>(layout.run_bytes);
+  const auto run_bytes = static_cast<std::size_t>(layout.run_bytes);
   for (int row = 0; row < layout.y.count; ++row, dst += layout.x.count * layout.patch_bytes) {
-    for (int line = 0; line < layout.y.patch; ++line) {
-      std::uint8_t* dst_line = dst + line * layout.run_bytes;
-      const int pixel_y = layout.y.start(row) + line;
-      if (pixel_y < 0 || pixel_y >= layout.y.length) {
-        for (int column = 0; column < layout.x.count; ++column) {
-          std::memset(dst_line + column * layout.patch_bytes, 0, run_bytes);
-        }
-        continue;
-      }
-      const std::uint8_t* src_row = src + pixel_y * src_stride_bytes;
-      for (int column = 0; column < layout.inside.first; ++column) {
-        gather_clipped_run(layout, column, src_row, dst_line + column * layout.patch_bytes);
-      }
-      if (!layout.inside.empty()) {
-        copy_runs(src_row + layout.column_offset(layout.inside.first), column_step,
-                  dst_line + layout.inside.first * layout.patch_bytes, layout.patch_bytes, run_bytes,
-                  layout.inside.size());
-      }
-      for (int column = layout.inside.last; column < layout.x.count; ++column) {
-        gather_clipped_run(layout, column, src_row, dst_line + column * layout.patch_bytes);
-      }
-    }
+    const PatchRange lines = visible(layout.y, row);
+    const auto zero = [&](PatchRange outside) {
+      for (int line = outside.first; line < outside.last; ++line)
+        for (int column = 0; column < layout.x.count; ++column)
+          std::memset(dst + column * layout.patch_bytes + line * layout.run_bytes, 0, run_bytes);
+    };
+    zero({0, lines.first});
+    zero({lines.last, layout.y.patch});
+    const std::uint8_t* src_row = src + (layout.y.start(row) + lines.first) * src_stride_bytes;
+    std::uint8_t* dst_row = dst + lines.first * layout.run_bytes;
+    const auto clipped = [&](int column) {
+      for (int line = 0; line < lines.size(); ++line)
+        gather_clipped_run(layout, column, src_row + line * src_stride_bytes,
+                           dst_row + column * layout.patch_bytes + line * layout.run_bytes);
+    };
+    for (int column = 0; column < layout.inside.first; ++column) clipped(column);
+    if (!layout.inside.empty())
+      copy_runs<CopyBytes>(src_row + layout.column_offset(layout.inside.first),
+                           dst_row + layout.inside.first * layout.patch_bytes,
+                           {.bytes = run_bytes,
+                            .lines = lines.size(),
+                            .count = layout.inside.size(),
+                            .src_line = src_stride_bytes,
+                            .src_step = layout.x.stride * layout.pixel_bytes,
+                            .dst_line = layout.run_bytes,
+                            .dst_step = layout.patch_bytes});
+    for (int column = layout.inside.last; column < layout.x.count; ++column) clipped(column);
   }
 }
 
@@ -82,7 +86,6 @@ void patchify_runs(const PatchGrid& grid, const std::uint8_t* src, std::ptrdiff_
 void assemble_runs(const PatchGrid& grid, const std::uint8_t* src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes,
                    std::size_t element_bytes) noexcept {
   const RunLayout layout(grid, element_bytes);
-  const std::ptrdiff_t column_step = layout.x.stride * layout.pixel_bytes;
   const std::size_t row_bytes = static_cast<std::size_t>(layout.x.length * layout.pixel_bytes);
   const bool gaps = layout.x.stride != layout.x.patch || layout.x.start(layout.x.count) < layout.x.length;
   const auto scatter_clipped_run = [&](int column, const std::uint8_t* src_line, std::uint8_t* dst_row) {
@@ -100,9 +103,15 @@ void assemble_runs(const PatchGrid& grid, const std::uint8_t* src, std::uint8_t*
                                    (pixel_y - layout.y.start(rows.first)) * layout.run_bytes;
     for (int column = 0; column < layout.inside.first; ++column) scatter_clipped_run(column, src_line, dst_row);
     if (!layout.inside.empty()) {
-      copy_runs(src_line + layout.inside.first * layout.patch_bytes, layout.patch_bytes,
-                dst_row + layout.column_offset(layout.inside.first), column_step,
-                static_cast<std::size_t>(layout.run_bytes), layout.inside.size());
+      copy_runs<CopyBytes>(src_line + layout.inside.first * layout.patch_bytes,
+                           dst_row + layout.column_offset(layout.inside.first),
+                           {.bytes = static_cast<std::size_t>(layout.run_bytes),
+                            .lines = 1,
+                            .count = layout.inside.size(),
+                            .src_line = 0,
+                            .src_step = layout.patch_bytes,
+                            .dst_line = 0,
+                            .dst_step = layout.x.stride * layout.pixel_bytes});
     }
     for (int column = layout.inside.last; column < layout.x.count; ++column) {
       scatter_clipped_run(column, src_line, dst_row);

@@ -2,6 +2,7 @@
 // reference agrees with plain arithmetic in double. Here: kernels on rows; kernels_products_test.cpp: products.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -185,20 +186,28 @@ TEST_CASE("rotary positions equal their definition, and the reference on every c
   }
 }
 
-TEST_CASE("patch extraction equals the reference on every class") {
+TEST_CASE("patch extraction copies its runs and nothing else on every class") {
   for (const auto& platform : test::platforms()) {
     CAPTURE(platform.name);
     Random random(6);
-    for (const std::size_t run : {1u, 3u, 16u, 24u, 42u, 48u, 50u, 96u, 98u}) {
-      const int count = 7;
-      const auto src = random.bytes((run + 5) * 7);
-      const auto copy = [&](const Kernels& kernels) {
-        std::vector<std::uint8_t> dst((run + 9) * 7, 1);
-        kernels.copy_runs(src.data(), static_cast<std::ptrdiff_t>(run + 5), dst.data(),
-                          static_cast<std::ptrdiff_t>(run + 9), run, count);
-        return dst;
-      };
-      CHECK(same_bits(copy(platform.kernels), copy(reference_kernels)));
-    }
+    for (const std::ptrdiff_t run : {1, 3, 14, 15, 16, 24, 31, 32, 33, 42, 48, 50, 96, 98})
+      for (const int count : {1, 7, 8, 9, 20}) {
+        const int lines = 3;
+        const Runs runs{.bytes = static_cast<std::size_t>(run),
+                        .lines = lines,
+                        .count = count,
+                        .src_line = count * (run + 5),
+                        .src_step = run + 5,
+                        .dst_line = run + 2,
+                        .dst_step = lines * (run + 2) + 1};
+        const auto src = random.bytes(static_cast<std::size_t>(lines * runs.src_line - 5));  // to the byte
+        std::vector<std::uint8_t> dst(static_cast<std::size_t>(count * runs.dst_step), 1), expected = dst;
+        for (int line = 0; line < lines; ++line)
+          for (int i = 0; i < count; ++i)
+            std::copy_n(src.data() + line * runs.src_line + i * runs.src_step, run,
+                        expected.data() + line * runs.dst_line + i * runs.dst_step);
+        platform.kernels.copy_runs(src.data(), dst.data(), runs);
+        CHECK(same_bits(dst, expected));
+      }
   }
 }

@@ -4,6 +4,7 @@
 
 #include "platforms/numerics.hpp"
 #include "platforms/reference/rows.hpp"
+#include "runtime/patch_runs.hpp"
 
 namespace vitrail::reference {
 
@@ -102,7 +103,7 @@ void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const E
 
 Kernels kernels() {
   return {
-      .copy_runs = copy_runs,
+      .copy_runs = copy_runs<CopyBytes>,
       .split_pixels = split_pixels,
       .resize_row = resize_row,
       .blend_rows = blend_rows,

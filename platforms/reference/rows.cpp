@@ -118,11 +118,6 @@ void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const floa
     }
 }
 
-void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
-               std::size_t run_bytes, int count) {
-  for (int i = 0; i < count; ++i) std::memcpy(dst + i * dst_step, src + i * src_step, run_bytes);
-}
-
 void pack_transposed_f32(const float* src, std::size_t ld_src, int n, int k, float* dst) {
   for (int n0 = 0; n0 < n; n0 += PackedF32::panel)
     for (int i = 0; i < k; ++i)

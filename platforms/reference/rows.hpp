@@ -17,8 +17,6 @@ void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const
 void softmax(float* x, std::size_t ldx, int rows, int cols, float scale);
 void swiglu(const float* x, std::size_t ldx, int rows, int k, float* dst, std::size_t ld_dst);
 void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const float* cos, const float* sin);
-void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
-               std::size_t run_bytes, int count);
 void split_pixels(const std::uint8_t* src, int pixel_bytes, int width, Planes dst);
 void resize_row(const std::int16_t* planes, std::ptrdiff_t plane_pitch, int channels, const AxisFilter& filter,
                 const SplitWeights& weights, std::int32_t* sums);

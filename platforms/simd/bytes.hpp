@@ -2,42 +2,32 @@
 #pragma once
 
 #include "platforms/simd/vec16.hpp"
+#include "runtime/patch_runs.hpp"
 
 namespace vitrail::simd {
 
-/// Runs of a length known at compile time: whole vectors, then one vector that overlaps the one before.
-template <class A, std::size_t bytes>
-VITRAIL_INLINE void copy_fixed_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst,
-                                    std::ptrdiff_t dst_step, int count) {
-  using V = xsimd::batch<std::uint8_t, A>;
-  for (int i = 0; i < count; ++i, src += src_step, dst += dst_step) {
-    for (std::size_t b = 0; b + V::size <= bytes; b += V::size) V::load_unaligned(src + b).store_unaligned(dst + b);
-    if constexpr (bytes % V::size != 0) {
-      if constexpr (bytes > V::size)
+/// Whole vectors, then one vector that overlaps the one before.
+template <class A>
+struct CopyVectors {
+  template <std::size_t bytes>
+  VITRAIL_INLINE static void of(const std::uint8_t* src, std::uint8_t* dst) noexcept {
+    using V = xsimd::batch<std::uint8_t, A>;
+    if constexpr (bytes < V::size) {
+      __builtin_memcpy(dst, src, bytes);
+    } else {
+      constexpr std::size_t whole = bytes / V::size;
+      unroll<whole>([&](auto i) __attribute__((always_inline)) {
+        V::load_unaligned(src + i * V::size).store_unaligned(dst + i * V::size);
+      });
+      if constexpr (bytes % V::size != 0)
         V::load_unaligned(src + bytes - V::size).store_unaligned(dst + bytes - V::size);
-      else
-        __builtin_memcpy(dst, src, bytes);
     }
   }
-}
+};
 
 template <class A>
-void copy_runs(const std::uint8_t* src, std::ptrdiff_t src_step, std::uint8_t* dst, std::ptrdiff_t dst_step,
-               std::size_t run_bytes, int count) {
-  switch (run_bytes) {  // RGB and grey patches 8, 14, 16 and 32 pixels wide
-    case 24:
-      return copy_fixed_runs<A, 24>(src, src_step, dst, dst_step, count);
-    case 42:
-      return copy_fixed_runs<A, 42>(src, src_step, dst, dst_step, count);
-    case 48:
-      return copy_fixed_runs<A, 48>(src, src_step, dst, dst_step, count);
-    case 96:
-      return copy_fixed_runs<A, 96>(src, src_step, dst, dst_step, count);
-    case 16:
-      return copy_fixed_runs<A, 16>(src, src_step, dst, dst_step, count);
-    default:
-      for (int i = 0; i < count; ++i) __builtin_memcpy(dst + i * dst_step, src + i * src_step, run_bytes);
-  }
+void copy_runs(const std::uint8_t* src, std::uint8_t* dst, const Runs& runs) {
+  vitrail::copy_runs<CopyVectors<A>>(src, dst, runs);
 }
 
 }  // namespace vitrail::simd
