@@ -1,9 +1,7 @@
 // Int8 attention on sixteen lanes: keys and values as s8 weights, scores as u8 (contracts: runtime/kernels.hpp).
 #pragma once
 
-#include "platforms/simd/fold.hpp"
-#include "platforms/simd/math.hpp"
-#include "platforms/simd/narrow.hpp"
+#include "platforms/simd/rows.hpp"
 
 namespace vitrail::simd {
 
@@ -229,25 +227,22 @@ void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int 
       return to_float(plus_product(I::load(acc + t), I::all(-query.zero_point), I::load(col_sum + t))) *
              V::load(col_scale + t);
     };
-    V high = V::all(-__builtin_inff());
-    int t = 0;
-    for (; t + 16 <= cols; t += 16) {
-      const V x = score(t);
+    V high[2] = {V::all(-__builtin_inff()), V::all(-__builtin_inff())};
+    const auto see = [&](int t, int count, auto turn) __attribute__((always_inline)) {
+      V x = score(t);
+      if (count < 16) x = min(x, V::load(as_they_are.first(count)));
       x.store(row + t);
-      high = max(high, x);
-    }
-    if (t < cols) {
-      const V x = min(score(t), V::load(as_they_are.first(cols - t)));
-      x.store(row + t);
-      high = max(high, x);
-    }
+      high[turn] = max(high[turn], x);
+    };
+    in_turns(cols, see);
     using E = numerics::Exp2S8;
-    const float top = fold_max(high), factor = query.scale * scale * E::log2e;
+    const float top = fold_max(max(high[0], high[1])), factor = query.scale * scale * E::log2e;
     const auto weight = [=](int at) __attribute__((always_inline)) {
       return exp2_s8(fma(V::load(row + at) - V::all(top), V::all(factor), V::all(E::log2_255)));
     };
     V sum[4] = {V::all(0.0f), V::all(0.0f), V::all(0.0f), V::all(0.0f)};
-    for (t = 0; t + 64 <= cols; t += 64) {
+    int t = 0;
+    for (; t + 64 <= cols; t += 64) {
       I steps[4];
       unroll<4>([&](auto j) __attribute__((always_inline)) {
         const V w = weight(t + 16 * j);
