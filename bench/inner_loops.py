@@ -70,7 +70,9 @@ def main():
         if not Path(LIBRARIES[architecture][0]).exists():
             continue
         is_multiply = re.compile(rf"({multiply})\s").match
-        body = max(loops(architecture, name), key=lambda loop: (sum(bool(is_multiply(i)) for i in loop), len(loop)))
+        # One that fetches ahead is for the first rows only.
+        candidates = [loop for loop in loops(architecture, name) if not any(i.startswith("prefetch") for i in loop)]
+        body = max(candidates, key=lambda loop: (sum(bool(is_multiply(i)) for i in loop), len(loop)))
         alone = [i for i in body if is_multiply(i)]
         if multiply == "vpmaddwd":  # does not add: what its operands wait for is not in the way
             width = re.search("[xyz]mm", alone[0])[0]
