@@ -74,7 +74,8 @@ template <int M>
     __asm__("" : "+r"(offset[i]));
   });
   const auto load = [&](int8x16_t & value, const std::int8_t* base, auto i) __attribute__((always_inline)) {
-    __asm__ volatile("ldr %q0, [%1, %2]" : "+w"(value) : "r"(base), "r"(offset[i]));  // "+": in the same register
+    const std::int64_t from = offset[i];  // Clang does not see in an asm what a lambda captures
+    __asm__ volatile("ldr %q0, [%1, %2]" : "+w"(value) : "r"(base), "r"(from));  // "+": in the same register
   };
   int8x16_t row[M], column[2][2];
   __asm__ volatile("" ::: "memory");  // the rows are in memory: nothing else tells the compiler that `load` reads it

@@ -24,7 +24,10 @@ std::uint64_t repeat(int rounds, A a, int8x16_t b, Add add) {
   for (int r = 0; r < rounds; ++r)
     unroll<groups>([&](auto g) __attribute__((always_inline)) {
       add(sum[g], a, b);
-      unroll<4>([&](auto i) __attribute__((always_inline)) { VITRAIL_IN_REGISTER(sum[g][i]); });
+      unroll<4>([&](auto i) __attribute__((always_inline)) {
+        int32x4_t& one = sum[g][i];  // Clang does not see in an asm what a lambda captures
+        VITRAIL_IN_REGISTER(one);
+      });
     });
   return static_cast<std::uint64_t>(rounds) * 4 * groups;
 }

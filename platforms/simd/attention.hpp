@@ -120,14 +120,18 @@ VITRAIL_INLINE void store_fours(const I16<A> (&fours)[count], LayoutS8 layout, i
                                 std::int8_t* dst) {
 #ifdef __aarch64__
   if constexpr (I16<A>::Batch::size == 4) {
+    // Named values, because some compilers' vst are macros, which a list in braces would take apart.
     const auto quad = [&](int c, const auto&... x) __attribute__((always_inline)) {
       auto* to = reinterpret_cast<std::int32_t*>(dst + layout.at(channel + c, k, k_padded));
-      if constexpr (count == 1)
-        vst1q_s32(to, x.batch...);
-      else if constexpr (count == 2)
-        vst2q_s32(to, {x.batch...});
-      else
-        vst4q_s32(to, {x.batch...});
+      if constexpr (count == 1) {
+        (x.batch.store_unaligned(to), ...);
+      } else if constexpr (count == 2) {
+        const int32x4x2_t two{{x.batch...}};
+        vst2q_s32(to, two);
+      } else {
+        const int32x4x4_t four{{x.batch...}};
+        vst4q_s32(to, four);
+      }
     };
     [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
       quad(0, fours[i].r.low.low...);
