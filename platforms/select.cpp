@@ -103,7 +103,8 @@ std::string_view environment(const char* name) {
 
 Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[maybe_unused]] int threads) {
   Selection s{reference::kernels(), nullptr, {}};
-  const std::vector<CpuClass> classes = classes_of_this_cpu();
+  // Asked once, not per plan of a resize: it opens files on ARM, and traps in a virtual x86.
+  static const std::vector<CpuClass> classes = classes_of_this_cpu();
   const auto limit = find_limit(classes, cpu_limit);
   if (!limit) return limit.error();
   const auto unsuited = [&](std::size_t i) { return cpu_limit.empty() && classes[i].unsuited; };

@@ -16,7 +16,7 @@ inline constexpr int resize_fraction_bits = 32 - 8 - 2;
 /// The sample of a sum to which resize_rounding has been added. Clamped as 16 bits, for which the oldest instruction
 /// sets have a minimum and a maximum.
 inline constexpr std::int32_t resize_rounding = 1 << (resize_fraction_bits - 1);
-inline std::uint8_t resized_sample(std::int32_t sum) noexcept {
+[[gnu::always_inline]] inline std::uint8_t resized_sample(std::int32_t sum) noexcept {
   const auto sample = static_cast<std::int16_t>(sum >> resize_fraction_bits);
   return static_cast<std::uint8_t>(std::clamp<std::int16_t>(sample, 0, 255));
 }

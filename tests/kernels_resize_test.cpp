@@ -1,4 +1,4 @@
-// The loops of a resize: every class gives the reference's bytes; resize_test.cpp compares the whole with Pillow.
+// The loops of a resize: every class gives the exact sums and samples; resize_test.cpp compares the whole with Pillow.
 #include <doctest/doctest.h>
 
 #include "runtime/resize_filters.hpp"

@@ -1,8 +1,9 @@
 // Loops that a compiler turns into vectors of whatever instructions the build allows.
-#include "platforms/reference/rows.hpp"
-#include "runtime/resize_filters.hpp"
-
 #include <algorithm>
+
+#include "platforms/reference/rows.hpp"
+#include "platforms/tile.hpp"
+#include "runtime/resize_filters.hpp"
 
 namespace vitrail::reference {
 namespace {
@@ -22,7 +23,7 @@ void resize_row(const std::int16_t* planes, std::ptrdiff_t plane_pitch, const Ax
   for (const FilterSpan& span : filter.spans) {
     const std::int16_t* src = planes + (span.first - begin);
     // Whole blocks, so that the vectorised loop has no remainder. All channels in one loop: weights are loaded once.
-    const int count = (span.count + 7) / 8 * 8;
+    const int count = round_up(span.count, 8);
     std::int32_t high[3] = {0, 0, 0};
     std::int32_t low[3] = {0, 0, 0};
     for (int k = 0; k < count; ++k) {

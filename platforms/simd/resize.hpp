@@ -171,10 +171,7 @@ void blend_rows(const std::uint8_t* const* rows, const std::int32_t* weights, in
                 std::size_t row_bytes) {
   std::size_t x = 0;
   for (; x + 32 <= row_bytes; x += 32) blend_strip<A, 2>(rows, weights, count, x, dst);
-  if (x + 16 <= row_bytes) {
-    blend_strip<A, 1>(rows, weights, count, x, dst);
-    x += 16;
-  }
+  for (; x + 16 <= row_bytes; x += 16) blend_strip<A, 1>(rows, weights, count, x, dst);
   if (x < row_bytes && row_bytes >= 16) return blend_strip<A, 1>(rows, weights, count, row_bytes - 16, dst);
   for (; x < row_bytes; ++x) {
     std::int32_t sum = resize_rounding;
