@@ -71,7 +71,7 @@ void gemm_u8s8(benchmark::State& state, const Kernels& kernels, int n, int k) {
   Buffer<std::uint8_t> a(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)),
       scratch(Kernels::gemm_scratch_bytes);
   Buffer<std::int8_t> b(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
-  constexpr int columns = 64 * Kernels::max_tile_panels, rows = 42;
+  constexpr int columns = Kernels::max_tile_cols, rows = 42;
   Buffer<std::int32_t> acc(static_cast<std::size_t>(rows) * columns), b_sum(static_cast<std::size_t>(n));
   Random random(2);
   for (int i = 0; i < tokens * k; ++i) a.data[i] = static_cast<std::uint8_t>(random.bits());
@@ -129,11 +129,11 @@ void layer_norm(benchmark::State& state, const Kernels& kernels, int k) {
 void layer_norm_quantize(benchmark::State& state, const Kernels& kernels, int k) {
   const auto width = static_cast<std::size_t>(k);
   const auto x = floats(tokens * width), gamma = floats(width), beta = floats(width);
-  Buffer<float> row(width);
+  Buffer<float> scratch(Kernels::rows_together * width);
   Buffer<std::uint8_t> q(tokens * width);
   std::vector<RowQuant> quant(tokens);
   for (auto _ : state)
-    kernels.layer_norm_quantize(x.data, width, tokens, k, gamma.data, beta.data, 1e-6f, row.data, q.data, width,
+    kernels.layer_norm_quantize(x.data, width, tokens, k, gamma.data, beta.data, 1e-6f, scratch.data, q.data, width,
                                 quant.data());
   rate(state, "GB/s", 5.0 * tokens * k);
 }
@@ -170,13 +170,13 @@ void softmax_quantize(benchmark::State& state, const Kernels& kernels, int cols)
   Random random(6);
   for (std::size_t i = 0; i < n * width; ++i) acc.data[i] = random.integer(-60000, 60000);
   const auto scale = floats(width);
-  Buffer<float> row(width);
+  Buffer<float> scratch(2 * width);
   Buffer<std::uint8_t> p(n * width);
   std::vector<RowQuant> quant(n);
   for (auto _ : state) {
     std::fill(quant.begin(), quant.end(), RowQuant{1e-3f, 128});
-    kernels.softmax_quantize(acc.data, width, cols, cols, {quant.data(), scale.data, sums.data}, 0.125f, row.data,
-                             p.data, width, quant.data());
+    kernels.softmax_quantize(acc.data, width, cols, cols, {quant.data(), scale.data, sums.data, 64}, 0.125f,
+                             scratch.data, p.data, width, quant.data());
   }
   rate(state, "Gelem/s", static_cast<double>(n * n));
 }
@@ -220,8 +220,10 @@ void gelu(benchmark::State& state, const Kernels& kernels, int n) {
   Buffer<float> y(48 * width);
   const std::vector<RowQuant> quant(48, {1e-5f, 128});
   for (auto _ : state)
-    kernels.finish_s32(acc.data, width, 48, n, {quant.data(), scale.data, sums.data},
-                       {bias.data, Activation::gelu_erf, nullptr, 0}, y.data, width);
+    for (int n0 = 0; n0 < n; n0 += Kernels::max_tile_cols)
+      kernels.finish_s32(acc.data + n0, width, 48, std::min(Kernels::max_tile_cols, n - n0),
+                         {quant.data(), scale.data + n0, sums.data + n0, n / 4},
+                         {bias.data + n0, Activation::gelu_erf, nullptr, 0}, y.data + n0, width);
   rate(state, "Gelem/s", 48.0 * n);
 }
 

@@ -64,7 +64,7 @@ std::size_t Engine::heads_bytes() const {
 void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
   const auto tokens = static_cast<std::size_t>(heads_.tokens), dim = static_cast<std::size_t>(heads_.head_dim);
   if (heads_.dtype == DType::int8) {
-    s.scores = layout.take<float>(align_up(tokens));
+    s.scores = layout.take<float>(2 * align_up(tokens));
     s.acc = layout.take<std::int32_t>(query_block * std::max(align_up(tokens), align_up(dim)));
     s.q = layout.take<std::uint8_t>(query_block * align_up(dim));
     s.p = layout.take<std::uint8_t>(query_block * align_up(tokens));
@@ -113,14 +113,13 @@ void Engine::attend_int8(const Attended& a) {
     const std::size_t ldq = align_up(D), ldp = align_up(static_cast<std::size_t>(tokens));
     const auto multiply = [&](const std::uint8_t* u8, std::size_t lda, const HeadS8& head) {
       const PackedS8& b = head.matrix;
-      constexpr int columns = Kernels::max_tile_panels * PackedS8::panel;
-      for (int n = 0; n < b.n; n += columns)
+      for (int n = 0; n < b.n; n += Kernels::max_tile_cols)
         kernels_.gemm_u8s8({.a = u8,
                             .lda_bytes = lda,
                             .rows = rows,
                             .b = b.at_panel(n / PackedS8::panel),
                             .b_sum = head.sum + n,
-                            .cols = std::min(columns, b.n - n),
+                            .cols = std::min(Kernels::max_tile_cols, b.n - n),
                             .k = b.k,
                             .k_padded = b.k_padded(),
                             .acc = s.acc + n,
@@ -130,7 +129,7 @@ void Engine::attend_int8(const Attended& a) {
     float* const queries = a.queries + row * a.ld_queries + column;
     kernels_.quantize_rows(queries, a.ld_queries, rows, dim, s.q, ldq, s.quant);  // q [rows, head_dim]
     multiply(s.q, ldq, keys);                                                     // acc [rows, T]
-    kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum}, scale, s.scores, s.p, ldp,
+    kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum, dim}, scale, s.scores, s.p, ldp,
                               s.quant);  // p [rows, T]
     for (int m = 0; a.maps && m < rows; ++m) {
       float* map = a.map_row(task / blocks, first + m, tokens);
@@ -138,7 +137,7 @@ void Engine::attend_int8(const Attended& a) {
       for (int t = 0; t < tokens; ++t) map[t] = static_cast<float>(p[t] - s.quant[m].zero_point) * s.quant[m].scale;
     }
     multiply(s.p, ldp, values);  // acc [rows, head_dim]
-    kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum}, {}, queries, a.ld_queries);
+    kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum, tokens}, {}, queries, a.ld_queries);
   });
 }
 

@@ -13,7 +13,7 @@
 namespace vitrail {
 namespace {
 
-constexpr int tile_columns = PackedS8::panel * Kernels::max_tile_panels;
+constexpr int tile_columns = Kernels::max_tile_cols;
 constexpr std::size_t largest_k = 65984;  // GemmU8S8Tile::k_padded: no sum leaves s32
 
 /// torch's [out, channels, kernel_height, kernel_width] → [out, kernel_height, kernel_width, channels], the order in
@@ -153,7 +153,7 @@ void Convolution::Impl::multiply(const Scratch& s, int m0, int m, float* dst) no
                               .ldacc = tile_columns,
                               .scratch = s.gemm};
       kernels.gemm_u8s8(tile);
-      kernels.finish_s32(s.acc, tile_columns, m, n, {s.quant, col_scale + n0, col_sum + n0}, epilogue, out, ld);
+      kernels.finish_s32(s.acc, tile_columns, m, n, {s.quant, col_scale + n0, col_sum + n0, s8.k}, epilogue, out, ld);
     } else {
       auto* acc = reinterpret_cast<float*>(s.acc);
       kernels.gemm_f32(s.rows, k, m, f32.at_panel(n0 / PackedF32::panel), f32.k, ceil_div(n, PackedF32::panel), acc,

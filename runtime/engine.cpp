@@ -7,7 +7,6 @@ namespace vitrail {
 namespace {
 
 constexpr int rows_per_task = 8;  // LayerNorm and quantisation: some kilobytes, a few microseconds
-constexpr int max_tile_columns = PackedS8::panel * Kernels::max_tile_panels;
 
 std::uint64_t elements(int rows, int columns) {
   return static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns);
@@ -49,8 +48,8 @@ Engine::Scratch Engine::scratch_of(std::byte* base, std::size_t* bytes) const {
   Layout layout(base);
   Scratch s{};
   s.gemm = layout.take<std::byte>(Kernels::gemm_scratch_bytes);
-  s.acc = layout.take<std::int32_t>(static_cast<std::size_t>(Kernels::max_tile_rows) * max_tile_columns);
-  s.row = layout.take<float>(static_cast<std::size_t>(max_row_));
+  s.acc = layout.take<std::int32_t>(static_cast<std::size_t>(Kernels::max_tile_rows) * Kernels::max_tile_cols);
+  s.rows = layout.take<float>(static_cast<std::size_t>(Kernels::rows_together) * static_cast<std::size_t>(max_row_));
   place_attention(layout, s.attention);
   if (bytes) *bytes = layout.size_bytes();
   return s;
@@ -142,7 +141,7 @@ void Engine::norm(const float* x, const Norm& norm, float eps, Rows& rows) {
     const int first = task * rows_per_task, count = std::min(rows_per_task, rows.count - first);
     const auto at = static_cast<std::size_t>(first);
     kernels_.layer_norm_quantize(x + at * k, k, count, rows.k, norm.gamma, norm.beta, eps,
-                                 scratch_[static_cast<std::size_t>(thread)].row, rows.q + at * rows.ldq_bytes,
+                                 scratch_[static_cast<std::size_t>(thread)].rows, rows.q + at * rows.ldq_bytes,
                                  rows.ldq_bytes, rows.quant + at);
   });
 }
@@ -227,8 +226,9 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
                               .ldacc = align_up(static_cast<std::size_t>(n), PackedS8::panel),
                               .scratch = s.gemm};
       if (!provider_ || !provider_->run(tile, thread)) kernels_.gemm_u8s8(tile);
-      kernels_.finish_s32(s.acc, tile.ldacc, m, n, {rows.quant + row, linear.col_scale + n0, linear.col_sum + n0},
-                          epilogue, out, ld_dst);
+      kernels_.finish_s32(s.acc, tile.ldacc, m, n,
+                          {rows.quant + row, linear.col_scale + n0, linear.col_sum + n0, rows.k}, epilogue, out,
+                          ld_dst);
     } else {
       auto* acc = reinterpret_cast<float*>(s.acc);
       kernels_.gemm_f32(rows.f + row * rows.ldf, rows.ldf, m, linear.f32.at_panel(n0 / PackedF32::panel), rows.k,

@@ -35,7 +35,7 @@ struct Heads {
 
 /// What a thread needs for a block of queries of one head; which parts exist depends on the arithmetic.
 struct AttentionScratch {
-  float* scores = nullptr;      ///< f32: [query_block, T rounded up to 16]; int8: one row of them
+  float* scores = nullptr;      ///< f32: [query_block, T rounded up to 16]; int8: softmax_quantize's scratch
   std::int32_t* acc = nullptr;  ///< int8: [query_block, T or head_dim rounded up to 64]
   std::uint8_t* q = nullptr;    ///< int8: queries [query_block, head_dim rounded up to 64]
   std::uint8_t* p = nullptr;    ///< int8: weights of the values [query_block, T rounded up to 64]
@@ -109,7 +109,7 @@ class Engine {
   struct Scratch {
     void* gemm;         ///< Kernels::gemm_scratch_bytes
     std::int32_t* acc;  ///< one GEMM tile; read as float by the f32 product
-    float* row;         ///< one row of the widest layer
+    float* rows;        ///< Kernels::rows_together rows of the widest layer
     AttentionScratch attention;
   };
   const char* gemm_name() const { return provider_ ? provider_name_.c_str() : kernels_.gemm_name; }

@@ -75,11 +75,14 @@ struct Epilogue {
   std::size_t ld_residual = 0;
 };
 
-/// The factors that turn exact sums into real numbers.
+/// The factors that turn exact sums of k products into real numbers.
 struct Dequant {
-  const RowQuant* row = nullptr;          ///< [rows]
-  const float* col_scale = nullptr;       ///< [cols]
-  const std::int32_t* col_sum = nullptr;  ///< [cols], Σ_k w[n][k]
+  const RowQuant* row;          ///< [rows]
+  const float* col_scale;       ///< [cols]
+  const std::int32_t* col_sum;  ///< [cols], Σ_k w[n][k]
+  int k;
+  /// Whether acc, zero_point · col_sum and their difference are exact in f32, too.
+  bool fits_f32() const { return k <= (1 << 24) / (255 * 127); }
 };
 
 /// One GEMM tile: acc[m][n] = Σ_k a[m][k] · b[n][k], exact in s32.
@@ -89,7 +92,7 @@ struct GemmU8S8Tile {
   int rows;                   ///< 1 … Kernels::max_tile_rows
   const std::int8_t* b;       ///< the first of consecutive panels of a PackedS8
   const std::int32_t* b_sum;  ///< [cols rounded up to 64], Σ_k b[n][k]: for products that take a − 128
-  int cols;                   ///< 1 … 64 · Kernels::max_tile_panels
+  int cols;                   ///< 1 … Kernels::max_tile_cols
   int k;                      ///< < 66 048 so that no sum leaves s32
   int k_padded;               ///< k rounded up to 64, where b is zero
   std::int32_t* acc;  ///< [rows, cols], 64-byte aligned; up to 64-column panels may be written beyond, and up to
@@ -130,7 +133,9 @@ struct SplitWeights;  // the same
 struct Kernels {
   static constexpr int max_tile_rows = 48;
   static constexpr int max_tile_panels = 6;
+  static constexpr int max_tile_cols = PackedS8::panel * max_tile_panels;
   static constexpr std::size_t gemm_scratch_bytes = 128 * 1024;
+  static constexpr int rows_together = 4;  ///< what a row kernel's scratch must hold
 
   /// Copies runs of bytes, and writes nothing else: patchify.
   void (*copy_runs)(const std::uint8_t* src, std::uint8_t* dst, const Runs& runs);
@@ -160,9 +165,9 @@ struct Kernels {
   void (*quantize_rows)(const float* x, std::size_t ldx, int rows, int k, std::uint8_t* q, std::size_t ldq_bytes,
                         RowQuant* quant);
 
-  /// layer_norm, then quantize_rows, while the row is hot. `row` is scratch for k floats.
+  /// layer_norm, then quantize_rows, while the rows are hot. `scratch` has room for rows_together · k floats.
   void (*layer_norm_quantize)(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
-                              float eps, float* row, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
+                              float eps, float* scratch, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
 
   /// Each row in place: m = max x; p = exp((x − m) · scale); dst = p · (1/rowsum(p)). scale > 0. Numerics of exp:
   /// simd/math.hpp.
@@ -186,8 +191,8 @@ struct Kernels {
   void (*gemm_f32)(const float* a, std::size_t lda, int rows, const float* b, int k, int panels, float* c,
                    std::size_t ldc);
 
-  /// y₀ = fma(float(acc − zero_point · col_sum), row scale · col_scale, bias), then the rest of the epilogue, whose erf
-  /// GELU is numerics::GeluS8.
+  /// One tile, of max_tile_cols at most: y₀ = fma(float(acc − zero_point · col_sum), row scale · col_scale, bias), then
+  /// the rest of the epilogue, whose erf GELU is numerics::GeluS8.
   void (*finish_s32)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                      const Epilogue& epilogue, float* dst, std::size_t ld_dst);
 
@@ -214,9 +219,10 @@ struct Kernels {
   /// Sums of Q·Kᵀ → u8 attention weights: x[t] = float(acc − zero_point · col_sum[t]) · col_scale[t]; m = max x;
   /// e[t] = 255 · exp((x[t] − m) · (row scale · scale)), by numerics::Exp2S8; p = rne(e); quant = {1/rowsum(e), 0},
   /// which may be dequant.row. scale > 0. Rows of p have cols rounded up to 64 bytes; what lies beyond cols is
-  /// undefined. `row` is scratch for cols rounded up to 16 floats. acc, col_scale and col_sum are readable up to there.
+  /// undefined. `scratch` has room for two rows of cols rounded up to 16 floats. acc, col_scale and col_sum are
+  /// readable up to there.
   void (*softmax_quantize)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
-                           float scale, float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant);
+                           float scale, float* scratch, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant);
 
   /// `rounds` of the product's instructions with everything in registers, to know what this core could do at most;
   /// returns the multiply-accumulates done. Null where there is nothing to measure (the reference).

@@ -38,7 +38,7 @@ TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
   CHECK(exp_error < 3e-7);
   CHECK(exp2_error < 1.1e-4);
   CHECK(erf_error < 2e-6);
-  CHECK(s8_error < 8e-5);
+  CHECK(s8_error < 2e-4);
   CHECK(tanh_gelu_error < 2e-6);
   CHECK(quick_error < 2e-6);
   CHECK(tanh_error < 3e-7);
@@ -74,28 +74,28 @@ TEST_CASE("row kernels equal the reference on every class") {
     Random random(2);
     for (const int length : lengths) {
       CAPTURE(length);
-      const int rows = 3;
-      const auto cols = static_cast<std::size_t>(length), ld = cols + 5, count = ld * 3;
+      const int rows = Kernels::rows_together + 2;
+      const auto cols = static_cast<std::size_t>(length), ld = cols + 5, count = ld * rows;
       const auto x = activations(random, count), gamma = random.floats(cols, 0.5f, 1.5f),
                  beta = random.floats(cols, -1.0f, 1.0f);
       const auto with = [&](const Kernels& kernels) {
-        std::vector<float> out(count, 7.0f), row(cols);
+        std::vector<float> out(count, 7.0f);
         kernels.layer_norm(x.data(), ld, rows, length, gamma.data(), beta.data(), 1e-6f, out.data(), ld);
         return out;
       };
       CHECK(same_bits(with(k), with(reference_kernels)));
 
       const auto quantized = [&](const Kernels& kernels, bool normalized) {
-        std::vector<float> row(cols);
+        std::vector<float> scratch(Kernels::rows_together * cols);
         std::vector<std::uint8_t> q(count, 9);
-        std::vector<RowQuant> quant(3);
+        std::vector<RowQuant> quant(rows);
         if (normalized)
-          kernels.layer_norm_quantize(x.data(), ld, rows, length, gamma.data(), beta.data(), 1e-6f, row.data(),
+          kernels.layer_norm_quantize(x.data(), ld, rows, length, gamma.data(), beta.data(), 1e-6f, scratch.data(),
                                       q.data(), ld, quant.data());
         else
           kernels.quantize_rows(x.data(), ld, rows, length, q.data(), ld, quant.data());
         q.insert(q.end(), reinterpret_cast<std::uint8_t*>(quant.data()),
-                 reinterpret_cast<std::uint8_t*>(quant.data() + 3));
+                 reinterpret_cast<std::uint8_t*>(quant.data() + rows));
         return q;
       };
       CHECK(same_bits(quantized(k, false), quantized(reference_kernels, false)));

@@ -10,9 +10,9 @@ namespace vitrail::reference {
 
 namespace {
 
-/// The powers of s, a polynomial's argument, and its chains (platforms/numerics.hpp).
-template <class P>
+/// The powers of s, the argument of erf's polynomial, and its chains (platforms/numerics.hpp).
 struct Powers {
+  using P = numerics::ErfSqrt2;
   float s, s2, s3, s4;
   explicit Powers(float x)
       : s(std::min(std::fma(x * x, P::t_scale, -1.0f), 1.0f)), s2(s * s), s3(s2 * s), s4(s2 * s2) {}
@@ -32,9 +32,8 @@ float activate(float x, Activation activation) {
     return x / (1.0f + exp(x * std::fma(x * x, G::cubic, G::linear)));
   }
   if (activation == Activation::gelu_quick) return x / (1.0f + exp(x * numerics::GeluQuick::linear));
-  using P = numerics::ErfSqrt2;
-  const Powers<P> p(x);
-  const float high = std::fma(std::fma(P::c[12], p.s4, p.chain(2)), p.s4, p.chain(1));
+  const Powers p(x);
+  const float high = std::fma(std::fma(Powers::P::c[12], p.s4, p.chain(2)), p.s4, p.chain(1));
   const float erf = std::clamp(x * std::fma(high, p.s4, p.chain(0)), -1.0f, 1.0f);
   const float half = 0.5f * x;
   return std::fma(half, erf, half);
@@ -42,8 +41,11 @@ float activate(float x, Activation activation) {
 
 float activate_s8(float x, Activation activation) {
   if (activation != Activation::gelu_erf) return activate(x, activation);
-  const Powers<numerics::GeluS8> p(x);
-  return x * std::clamp(std::fma(x, std::fma(p.chain(1), p.s4, p.chain(0)), 0.5f), 0.0f, 1.0f);
+  using G = numerics::GeluS8;
+  const float y = std::clamp(x, -G::limit, G::limit), y2 = y * y;
+  float p = G::c[6];
+  for (int i = 5; i >= 0; --i) p = std::fma(p, y2, G::c[i]);
+  return x * std::fma(y, p, 0.5f);
 }
 
 namespace {

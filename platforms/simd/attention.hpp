@@ -2,6 +2,7 @@
 #pragma once
 
 #include "platforms/simd/rows.hpp"
+#include "platforms/tile.hpp"
 
 namespace vitrail::simd {
 
@@ -218,27 +219,38 @@ struct Lanes {
 
 template <class A>
 void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, float scale,
-                      float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant) {
+                      float* scratch, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant) {
   using V = F16<A>;
   using I = I16<A>;
   // Lanes past the end are no maximum, and add nothing to the sum.
   static constexpr Lanes as_they_are(__builtin_inff(), -__builtin_inff()), counted(1.0f, 0.0f);
   const float* col_scale = d.col_scale;  // copies, which no store can change
   const std::int32_t* col_sum = d.col_sum;
+  const bool f32 = d.fits_f32();
+  float* const row = scratch;
+  float* const f32_sum = scratch + round_up(cols, 16);
+  if (f32)
+    for (int t = 0; t < cols; t += 16) to_float(I::load(col_sum + t)).store(f32_sum + t);
   for (int m = 0; m < rows; ++m, acc += ldacc, p += ldp_bytes) {
     const RowQuant query = d.row[m];
-    const auto score = [=](int t) __attribute__((always_inline)) {
-      return to_float(plus_product(I::load(acc + t), I::all(-query.zero_point), I::load(col_sum + t))) *
-             V::load(col_scale + t);
-    };
     V high[2] = {V::all(-__builtin_inff()), V::all(-__builtin_inff())};
-    const auto see = [&](int t, int count, auto turn) __attribute__((always_inline)) {
-      V x = score(t);
-      if (count < 16) x = min(x, V::load(as_they_are.first(count)));
-      x.store(row + t);
-      high[turn] = max(high[turn], x);
+    const auto see = [&](auto sum) __attribute__((always_inline)) {
+      in_turns(
+          cols, [&](int t, int count, auto turn) __attribute__((always_inline)) {
+            V x = sum(t) * V::load(col_scale + t);
+            if (count < 16) x = min(x, V::load(as_they_are.first(count)));
+            x.store(row + t);
+            high[turn] = max(high[turn], x);
+          });
     };
-    in_turns(cols, see);
+    if (f32)
+      see([ =, zero_point = V::all(static_cast<float>(-query.zero_point)) ](int t) __attribute__((always_inline)) {
+        return plus_exact_product(to_float(I::load(acc + t)), zero_point, V::load(f32_sum + t));
+      });
+    else
+      see([ =, zero_point = I::all(-query.zero_point) ](int t) __attribute__((always_inline)) {
+        return to_float(plus_product(I::load(acc + t), zero_point, I::load(col_sum + t)));
+      });
     using E = numerics::Exp2S8;
     const float top = fold_max(max(high[0], high[1])), factor = query.scale * scale * E::log2e;
     const auto weight = [=](int at) __attribute__((always_inline)) {

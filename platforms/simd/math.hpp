@@ -49,11 +49,11 @@ VITRAIL_INLINE F16<A> exp2_s8(F16<A> all) {
       all);
 }
 
-/// Powers of the argument s of the polynomials below, and chain i of their coefficients:
-/// fma(s³, c[4i + 3], fma(s², c[4i + 2], fma(s, c[4i + 1], c[4i]))).
-template <class P, class A>
+/// Powers of the argument s of erf's polynomial, and chain i of its coefficients (numerics::ErfSqrt2).
+template <class A>
 struct Powers {
   using B = xsimd::batch<float, A>;
+  using P = numerics::ErfSqrt2;
   B s, s2, s3, s4;
   VITRAIL_INLINE explicit Powers(B x)
       : s(xsimd::min(fma_batch<A>(x * x, splat<A>(P::t_scale), splat<A>(-1.0f)), splat<A>(1.0f))),
@@ -77,7 +77,7 @@ VITRAIL_INLINE F16<A> gelu_erf(F16<A> all) {
   using P = numerics::ErfSqrt2;
   return lanes<F16<A>>(
       [](auto x) __attribute__((always_inline)) {
-        const Powers<P, A> p(x);
+        const Powers<A> p(x);
         const auto high = fma_batch<A>(fma_batch<A>(splat<A>(P::c[12]), p.s4, p.chain(2)), p.s4, p.chain(1));
         const auto erf = clamp<A>(x * fma_batch<A>(high, p.s4, p.chain(0)), -1.0f, 1.0f);
         const auto half = splat<A>(0.5f) * x;
@@ -88,10 +88,13 @@ VITRAIL_INLINE F16<A> gelu_erf(F16<A> all) {
 
 template <class A>
 VITRAIL_INLINE F16<A> gelu_s8(F16<A> all) {
+  using G = numerics::GeluS8;
   return lanes<F16<A>>(
       [](auto x) __attribute__((always_inline)) {
-        const Powers<numerics::GeluS8, A> p(x);
-        return x * clamp<A>(fma_batch<A>(x, fma_batch<A>(p.chain(1), p.s4, p.chain(0)), splat<A>(0.5f)), 0.0f, 1.0f);
+        const auto y = clamp<A>(x, -G::limit, G::limit), y2 = y * y;
+        auto p = splat<A>(G::c[6]);
+        unroll<6>([&](auto i) __attribute__((always_inline)) { p = fma_batch<A>(p, y2, splat<A>(G::c[5 - i])); });
+        return x * fma_batch<A>(y, p, splat<A>(0.5f));
       },
       all);
 }

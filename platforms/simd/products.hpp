@@ -76,12 +76,17 @@ VITRAIL_INLINE void finish_tile(int rows, int cols, Epilogue e, float* dst, std:
 }
 
 template <class A, bool s8, class OfRow>
+VITRAIL_INLINE void finish_common(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, OfRow of_row) {
+  e.activation == Activation::none ? finish_tile<A, Activation::none, s8>(rows, cols, e, dst, ld_dst, of_row)
+                                   : finish_tile<A, Activation::gelu_erf, s8>(rows, cols, e, dst, ld_dst, of_row);
+}
+
+template <class A, bool s8, class OfRow>
 VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, OfRow of_row) {
   switch (e.activation) {
     case Activation::none:
-      return finish_tile<A, Activation::none, s8>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::gelu_erf:
-      return finish_tile<A, Activation::gelu_erf, s8>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_common<A, s8>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::gelu_tanh:
       return finish_tile<A, Activation::gelu_tanh, s8>(rows, cols, e, dst, ld_dst, of_row);
     case Activation::gelu_quick:
@@ -91,24 +96,42 @@ VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst
   }
 }
 
-template <class A>
-void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
-                float* dst, std::size_t ld_dst) {
+/// @tparam f32  the sums are exact in it, which saves the product of integers; for the common activations
+template <class A, bool f32>
+VITRAIL_INLINE void finish_s32_as(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d,
+                                  const Epilogue& e, float* dst, std::size_t ld_dst) {
   using V = F16<A>;
   using I = I16<A>;
   // Copies, which no store to dst can change.
   const float *col_scale = d.col_scale, *bias = e.bias;
   const std::int32_t* col_sum = d.col_sum;
-  finish_any<A, true>(
-      rows, cols, e, dst, ld_dst, [=](int m) __attribute__((always_inline)) {
-        const std::int32_t* row = acc + m * ldacc;
-        const RowQuant quant = d.row[m];
-        return [=](int n, int count, auto has_bias) __attribute__((always_inline)) {
-          const I sum = plus_product(I::load(row + n), I::all(-quant.zero_point), I::load_first(col_sum + n, count));
-          return fma(to_float(sum), V::all(quant.scale) * V::load_first(col_scale + n, count),
-                     has_bias || bias ? V::load_first(bias + n, count) : V::all(0.0f));
-        };
-      });
+  alignas(64) float f32_sums[f32 ? Kernels::max_tile_cols : 1];
+  for (int n = 0; f32 && n < cols; n += 16) to_float(I::load_first(col_sum + n, cols - n)).store(f32_sums + n);
+  const float* f32_sum = f32_sums;
+  const auto of_row = [=](int m) __attribute__((always_inline)) {
+    const std::int32_t* row = acc + m * ldacc;
+    const RowQuant quant = d.row[m];
+    return [=](int n, int count, auto has_bias) __attribute__((always_inline)) {
+      const I sum = I::load(row + n);
+      V x;
+      if constexpr (f32)
+        x = plus_exact_product(to_float(sum), V::all(static_cast<float>(-quant.zero_point)), V::load(f32_sum + n));
+      else
+        x = to_float(plus_product(sum, I::all(-quant.zero_point), I::load_first(col_sum + n, count)));
+      return fma(x, V::all(quant.scale) * V::load_first(col_scale + n, count),
+                 has_bias || bias ? V::load_first(bias + n, count) : V::all(0.0f));
+    };
+  };
+  f32 ? finish_common<A, true>(rows, cols, e, dst, ld_dst, of_row)
+      : finish_any<A, true>(rows, cols, e, dst, ld_dst, of_row);
+}
+
+template <class A>
+void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
+                float* dst, std::size_t ld_dst) {
+  const bool common = e.activation == Activation::none || e.activation == Activation::gelu_erf;
+  if (common && d.fits_f32()) return finish_s32_as<A, true>(acc, ldacc, rows, cols, d, e, dst, ld_dst);
+  finish_s32_as<A, false>(acc, ldacc, rows, cols, d, e, dst, ld_dst);
 }
 
 template <class A>

@@ -7,8 +7,8 @@
 
 namespace vitrail::simd {
 
-/// The contract's row sum: 64 accumulators as four vectors; `term(vector of elements, first k)` is what is added.
-/// `accumulate(acc, x)` returns the new accumulator; lanes past the end arrive as `fill` and must contribute +0.
+/// The contract's row sum: 64 accumulators as four vectors; `accumulate(acc, x)` returns the new accumulator; lanes
+/// past the end arrive as `fill` and must contribute +0.
 template <class A, class Accumulate>
 VITRAIL_INLINE float row_sum(const float* x, int k, float fill, Accumulate accumulate) {
   using V = F16<A>;
@@ -36,27 +36,47 @@ VITRAIL_INLINE void in_turns(int k, F f) {
   if (i < whole) f(i, 16, even);
 }
 
+/// What LayerNorm must know of a row before it changes it.
+struct Moments {
+  float mean, rstd;
+};
+
+template <class A>
+VITRAIL_INLINE void moments_of(const float* x, std::size_t ldx, int rows, int k, float eps, Moments* of) {
+  using V = F16<A>;
+  const auto size = static_cast<float>(k);
+  for (int m = 0; m < rows; ++m)
+    of[m].mean = row_sum<A>(x + m * ldx, k, 0.0f, [](V acc, V v) { return acc + v; }) / size;
+  for (int m = 0; m < rows; ++m) {
+    const float mean = of[m].mean;
+    const float var = row_sum<A>(x + m * ldx, k, mean,
+                                 [=](V acc, V v) {
+                                   const V d = v - V::all(mean);
+                                   return fma(d, d, acc);
+                                 }) /
+                      size;
+    of[m].rstd = 1.0f / __builtin_sqrtf(var + eps);
+  }
+}
+
 /// Writes the row, and shows sixteen of its values at a time to `see` (in_turns), zeros beyond its end.
 template <class A, class See>
-VITRAIL_INLINE void layer_norm_row(const float* x, int k, const float* gamma, const float* beta, float eps, float* dst,
-                                   See see) {
+VITRAIL_INLINE void normalize_row(const float* x, int k, Moments of_x, const float* gamma, const float* beta,
+                                  float* dst, See see) {
   using V = F16<A>;
-  const float mean = row_sum<A>(x, k, 0.0f, [](V acc, V v) { return acc + v; }) / static_cast<float>(k);
-  const float var = row_sum<A>(x, k, mean,
-                               [=](V acc, V v) {
-                                 const V d = v - V::all(mean);
-                                 return fma(d, d, acc);
-                               }) /
-                    static_cast<float>(k);
-  const float rstd = 1.0f / __builtin_sqrtf(var + eps);
-  const auto normalize = [&](int i, int count, auto turn) __attribute__((always_inline)) {
-    const V d = V::load_first(x + i, count) - V::all(mean);
-    const V y = fma(d * V::all(rstd), V::load_first(gamma + i, count), V::load_first(beta + i, count));
-    y.store_first(dst + i, count);
-    see(y, turn);
-  };
-  in_turns(k, normalize);
+  in_turns(
+      k, [&](int i, int count, auto turn) __attribute__((always_inline)) {
+        const V d = V::load_first(x + i, count) - V::all(of_x.mean);
+        const V y = fma(d * V::all(of_x.rstd), V::load_first(gamma + i, count), V::load_first(beta + i, count));
+        y.store_first(dst + i, count);
+        see(y, turn);
+      });
 }
+
+/// What quantisation must know of a row: its extremes, zero among them.
+struct Range {
+  float low, high;
+};
 
 /// The smallest and the largest value seen, and zero; two of each, so that one need not wait for the other.
 template <class A>
@@ -68,22 +88,20 @@ struct Extremes {
     low[turn] = min(low[turn], v);
     high[turn] = max(high[turn], v);
   }
+  VITRAIL_INLINE Range range() const { return {fold_min(min(low[0], low[1])), fold_max(max(high[0], high[1]))}; }
 };
 
-/// Quantises a row whose extremes are known.
 template <class A>
-VITRAIL_INLINE void quantize_row(const float* x, int k, const Extremes<A>& extremes, std::uint8_t* q, RowQuant* quant) {
+VITRAIL_INLINE void quantize_row(const float* x, int k, Range of_x, std::uint8_t* q, RowQuant* quant) {
   using V = F16<A>;
-  const float lo = fold_min(min(extremes.low[0], extremes.low[1]));
-  const float hi = fold_max(max(extremes.high[0], extremes.high[1]));
-  const float range = hi - lo;
+  const float range = of_x.high - of_x.low;
   if (!(range >= numerics::smallest_range)) {
     *quant = {1.0f, 0};
     for (int i = 0; i < k; ++i) q[i] = 0;
     return;
   }
   const float inv = 255.0f / range;
-  const auto zero_point = static_cast<std::int32_t>(__builtin_nearbyintf(-lo * inv));
+  const auto zero_point = static_cast<std::int32_t>(__builtin_nearbyintf(-of_x.low * inv));
   int i = 0;
   for (; i + 64 <= k; i += 64) {
     I16<A> steps[4];
@@ -100,39 +118,61 @@ VITRAIL_INLINE void quantize_row(const float* x, int k, const Extremes<A>& extre
   *quant = {range / 255.0f, zero_point};
 }
 
-template <class A>
-VITRAIL_INLINE void quantize_row(const float* x, int k, std::uint8_t* q, RowQuant* quant) {
-  using V = F16<A>;
-  Extremes<A> extremes;
-  in_turns(
-      k, [&](int i, int count, auto turn)
-             __attribute__((always_inline)) { extremes.see(V::load_first(x + i, count), turn); });
-  quantize_row(x, k, extremes, q, quant);
+/// Calls f(first, count) for a few rows at a time. LayerNorm's steps each wait for the last element of the step before;
+/// taking each step for some rows, the CPU goes on with the next row meanwhile.
+template <class F>
+VITRAIL_INLINE void few_rows(int rows, F f) {
+  constexpr int few = Kernels::rows_together;
+  for (int m = 0; m < rows; m += few) f(m, rows - m < few ? rows - m : few);
 }
 
 template <class A>
 void layer_norm(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta, float eps,
                 float* dst, std::size_t ld_dst) {
-  for (int m = 0; m < rows; ++m)
-    layer_norm_row<A>(x + m * ldx, k, gamma, beta, eps, dst + m * ld_dst, [](F16<A>, auto) {});
+  few_rows(
+      rows, [=](int first, int count) __attribute__((always_inline)) {
+        Moments moments[Kernels::rows_together];
+        moments_of<A>(x + first * ldx, ldx, count, k, eps, moments);
+        for (int m = 0; m < count; ++m)
+          normalize_row<A>(x + (first + m) * ldx, k, moments[m], gamma, beta, dst + (first + m) * ld_dst,
+                           [](F16<A>, auto) {});
+      });
+}
+
+template <class A>
+VITRAIL_INLINE Range range_of(const float* x, int k) {
+  Extremes<A> extremes;
+  in_turns(
+      k, [&](int i, int count, auto turn)
+             __attribute__((always_inline)) { extremes.see(F16<A>::load_first(x + i, count), turn); });
+  return extremes.range();
 }
 
 template <class A>
 void quantize_rows(const float* x, std::size_t ldx, int rows, int k, std::uint8_t* q, std::size_t ldq_bytes,
                    RowQuant* quant) {
-  for (int m = 0; m < rows; ++m) quantize_row<A>(x + m * ldx, k, q + m * ldq_bytes, quant + m);
+  for (int m = 0; m < rows; ++m)
+    quantize_row<A>(x + m * ldx, k, range_of<A>(x + m * ldx, k), q + m * ldq_bytes, quant + m);
 }
 
 template <class A>
 void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
-                         float eps, float* row, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant) {
-  for (int m = 0; m < rows; ++m) {
-    Extremes<A> extremes;
-    layer_norm_row<A>(
-        x + m * ldx, k, gamma, beta, eps,
-        row, [&](F16<A> y, auto turn) __attribute__((always_inline)) { extremes.see(y, turn); });
-    quantize_row(row, k, extremes, q + m * ldq_bytes, quant + m);
-  }
+                         float eps, float* scratch, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant) {
+  few_rows(
+      rows, [=](int first, int count) __attribute__((always_inline)) {
+        Moments moments[Kernels::rows_together];
+        moments_of<A>(x + first * ldx, ldx, count, k, eps, moments);
+        Range ranges[Kernels::rows_together];
+        for (int m = 0; m < count; ++m) {
+          Extremes<A> extremes;
+          normalize_row<A>(
+              x + (first + m) * ldx, k, moments[m], gamma, beta,
+              scratch + m * k, [&](F16<A> y, auto turn) __attribute__((always_inline)) { extremes.see(y, turn); });
+          ranges[m] = extremes.range();
+        }
+        for (int m = 0; m < count; ++m)
+          quantize_row<A>(scratch + m * k, k, ranges[m], q + (first + m) * ldq_bytes, quant + first + m);
+      });
 }
 
 template <class A>

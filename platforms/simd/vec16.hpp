@@ -241,6 +241,16 @@ VITRAIL_INLINE F16<A> fma(F16<A> a, F16<A> b, F16<A> c) {
       [](auto x, auto y, auto z) __attribute__((always_inline)) { return fma_batch<A>(x, y, z); }, a, b, c);
 }
 
+/// a + b · c where that is exact: without fma, it takes one anyway to round once.
+template <class A>
+VITRAIL_INLINE F16<A> plus_exact_product(F16<A> a, F16<A> b, F16<A> c) {
+#if defined(__SSE4_2__) && !defined(__FMA__)
+  return a + b * c;
+#else
+  return fma(b, c, a);
+#endif
+}
+
 /// a + b · c
 template <class A>
 VITRAIL_INLINE I16<A> plus_product(I16<A> a, I16<A> b, I16<A> c) {
