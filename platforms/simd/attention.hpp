@@ -175,14 +175,17 @@ VITRAIL_INLINE void pack_sixteen_columns_s8(const float* src, std::size_t ld_src
     total = total + q;
     return q;
   };
-  for (int i = 0; i < k_padded; i += group) {
-    I16<A> fours[group / 4];
+  I16<A> fours[group / 4];
+  int i = 0;
+  for (; i < k; i += group) {
     unroll<group / 4>([&](auto j) __attribute__((always_inline)) {
       const int at = i + 4 * j;
       fours[j] = pack_bytes(quantized(at), quantized(at + 1), quantized(at + 2), quantized(at + 3));
     });
     store_fours(fours, layout, channel, i, k_padded, dst);
   }
+  for (auto& four : fours) four = I16<A>::all(0);
+  for (; i < k_padded; i += group) store_fours(fours, layout, channel, i, k_padded, dst);
   (high / V::all(127.0f)).store(scale + channel);
   for (int j = count > 0 ? count : 0; j < 16; ++j) scale[channel + j] = 0.0f;
   total.store(sum + channel);

@@ -55,7 +55,8 @@ void gemm_u8s8(const GemmU8S8Tile& t) {
   in_blocks<registers>(round_up(t.cols, 16) / 16, [&](auto N, int r) {
     const int n = 16 * r;
     const std::int8_t* b = t.b + layout.at(n, 0, t.k_padded);
-    in_blocks<row_block>(t.rows, [&](auto M, int m) {
+    // Of half a panel twice as many rows, or each sum would wait for its last one.
+    in_blocks<N <= registers / 2 ? 2 * row_block : row_block>(t.rows, [&](auto M, int m) {
       multiply<M, N>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, t.acc + m * t.ldacc + n, t.ldacc);
     });
   });
