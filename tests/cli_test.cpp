@@ -248,7 +248,7 @@ TEST_CASE("bench") {
   CHECK(lines[0]["speedup_over_f32"] > 0.0);
   for (const json& line : lines) {
     for (const char* key : {"median_ms", "min_ms", "p99_ms", "macs", "gmacs_per_s", "peak_gmacs_per_s", "of_peak",
-                            "threads", "batch", "kernels", "cpu"}) {
+                            "threads", "batch", "of_one_by_one", "kernels", "cpu"}) {
       CAPTURE(key);
       CHECK(line.contains(key));
     }
@@ -260,6 +260,7 @@ TEST_CASE("bench") {
       bench.run("bench -m " + quoted(kModel) + " --runs 2 --dtype int8 -t 1 --profile --trace t.json --json");
   REQUIRE(profiled.lines().size() == 1);
   const json measured = profiled.lines()[0];
+  CHECK_FALSE(measured.contains("of_one_by_one"));
   double spent = 0;
   std::uint64_t macs = 0;
   for (const json& operation : measured["operations"]) {

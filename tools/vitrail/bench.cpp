@@ -1,6 +1,7 @@
 // vitrail bench: how long one run of a network takes here. Pictures have the network's size already, so that only the
 // network is measured. With --dtype both, int8 and f32 take turns in one run: a machine that gets slower slows both.
-// What the cores could do at most is measured before and after, in the same threads.
+// So do a batch and its pictures one by one. What the cores could do at most is measured before and after, in the same
+// threads.
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -41,28 +42,34 @@ class Contender {
   }
 
   Status run(bool counted) {
-    const std::vector<ImageView> batch(static_cast<std::size_t>(batch_), picture_.view());
-    const auto start = std::chrono::steady_clock::now();
-    const auto output = session_.run(batch);
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-    if (!output) return output.error();
+    double one_by_one_ms = 0;
+    for (int i = 0; batch_ > 1 && i < batch_; ++i)
+      if (const Status good = timed_run(1, one_by_one_ms); !good) return good;
+    double batch_ms = 0;
+    if (const Status good = timed_run(batch_, batch_ms); !good) return good;
     if (!counted) return {};
-    times_ms_.push_back(took.count());
+    times_ms_.push_back(batch_ms);
+    if (batch_ > 1) of_one_by_one_.push_back(batch_ms / one_by_one_ms);
     operations_.add(session_.profile());
     return {};
   }
 
   /// Twice: before and after the runs.
   void measure_peak() { peak_ = std::max(peak_, session_.peak_gmacs_per_s()); }
-  void finish() { std::sort(times_ms_.begin(), times_ms_.end()); }
+  void finish() {
+    std::sort(times_ms_.begin(), times_ms_.end());
+    std::sort(of_one_by_one_.begin(), of_one_by_one_.end());
+  }
 
   const ModelInfo& info() const { return info_; }
   std::string kernels() const { return session_.describe(); }
   std::size_t runs() const { return times_ms_.size(); }
   double min_ms() const { return times_ms_.front(); }
-  double median_ms() const { return (times_ms_[(runs() - 1) / 2] + times_ms_[runs() / 2]) / 2; }
+  double median_ms() const { return median(times_ms_); }
   double p99_ms() const { return times_ms_[(runs() * 99 + 99) / 100 - 1]; }  // nearest rank
   double peak_gmacs_per_s() const { return peak_; }                          // 0: unknown
+  /// A batch's time as a share of its pictures' one by one: the median over the rounds. 1 for a batch of one.
+  double of_one_by_one() const { return of_one_by_one_.empty() ? 1 : median(of_one_by_one_); }
   const OperationSums& operations() const { return operations_; }
   std::span<const Operation> last_run() const { return session_.profile(); }
   double gmacs_per_s() const { return static_cast<double>(info_.macs) * batch_ / median_ms() / 1e6; }
@@ -74,11 +81,26 @@ class Contender {
         picture_(noise(info.image_width, info.image_height, info.channels)),
         batch_(batch) {}
 
+  static double median(const std::vector<double>& sorted) {
+    return (sorted[(sorted.size() - 1) / 2] + sorted[sorted.size() / 2]) / 2;
+  }
+  /// Adds to `sum_ms` what a run of `count` pictures takes.
+  Status timed_run(int count, double& sum_ms) {
+    const std::vector<ImageView> pictures(static_cast<std::size_t>(count), picture_.view());
+    const auto start = std::chrono::steady_clock::now();
+    const auto output = session_.run(pictures);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    if (!output) return output.error();
+    sum_ms += took.count();
+    return {};
+  }
+
   ModelInfo info_;
   Session session_;
   Image picture_;
   int batch_;
-  std::vector<double> times_ms_;  // per run of a whole batch
+  std::vector<double> times_ms_;       // per run of a whole batch
+  std::vector<double> of_one_by_one_;  // of batches of more than one
   OperationSums operations_;
   double peak_ = 0;
 };
@@ -129,6 +151,7 @@ nlohmann::ordered_json to_json(const Contender& c, const Options& options) {
     json["peak_gmacs_per_s"] = rounded(peak, 2);
     json["of_peak"] = rounded(c.gmacs_per_s() / peak, 4);
   }
+  if (options.batch > 1) json["of_one_by_one"] = rounded(c.of_one_by_one(), 4);
   if (options.profile) json["operations"] = c.operations().to_json();
   json["kernels"] = lines_of(c.kernels());
   json["cpu"] = cpu_name();
@@ -152,6 +175,10 @@ void print_table(const std::vector<Contender>& contenders, const Options& option
   if (contenders.size() == 2) {
     std::printf("\nint8 is %.2f times as fast as f32\n", contenders[1].median_ms() / contenders[0].median_ms());
   }
+  for (const Contender& c : contenders)
+    if (options.batch > 1)
+      std::printf("%s%s: a batch takes %.3f of the time of its pictures one by one\n",
+                  &c == contenders.data() ? "\n" : "", name_of(c.info().dtype), c.of_one_by_one());
   if (options.profile) {
     for (const Contender& c : contenders) {
       std::printf("\n%s, mean of %zu runs:\n", name_of(c.info().dtype), c.runs());
@@ -202,7 +229,10 @@ void add_bench(CLI::App& app, int& exit_code) {
           ->capture_default_str();
   command->add_option("-m,--model", options->folder, "Folder of a model")->type_name("MODEL")->excludes(architecture);
   add_threads(*command, options->threads);
-  command->add_option("--batch", options->batch, "Pictures per run")
+  command
+      ->add_option(
+          "--batch", options->batch,
+          "Pictures per run; batches of more and their pictures one by one take turns, and the ratio is printed")
       ->check(CLI::Range(1, 1024))
       ->type_name("B")
       ->capture_default_str();
@@ -231,7 +261,7 @@ void add_bench(CLI::App& app, int& exit_code) {
   command->add_flag(
       "--json", options->json,
       "One JSON object per arithmetic and line; the first also has f32_median_ms and speedup_over_f32 when "
-      "both are measured");
+      "both are measured, and batches of more than one have of_one_by_one");
   command->callback([options, &exit_code] {
     const Status good = run(*options);
     if (!good) report(good.error());
