@@ -196,7 +196,7 @@ struct Kernels {
   void (*finish_s32)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                      const Epilogue& epilogue, float* dst, std::size_t ld_dst);
 
-  /// y₀ = acc + bias, then the rest of the epilogue.
+  /// The same of f32 sums: y₀ = acc + bias.
   void (*finish_f32)(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& epilogue, float* dst,
                      std::size_t ld_dst);
 

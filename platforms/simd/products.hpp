@@ -45,107 +45,156 @@ std::uint64_t peak_f32(int rounds) {
   return static_cast<std::uint64_t>(rounds) * M * 16;
 }
 
-/// `of_row(m)` gives what gives y₀ of sixteen columns of that row from n on, and is told whether there is a bias for
-/// sure; the rest of the epilogue is the same for both products.
-template <class A, Activation activation, bool s8, class OfRow>
-VITRAIL_INLINE void finish_tile(int rows, int cols, Epilogue e, float* dst, std::size_t ld_dst, OfRow of_row) {
-  using V = F16<A>;
-  const auto tile = [=](auto bias_alone) __attribute__((always_inline)) {
-    for (int m = 0; m < rows; ++m) {
-      const float* residual = e.residual ? e.residual + m * e.ld_residual : nullptr;
-      float* to = dst + m * ld_dst;
-      const auto first = of_row(m);
-      const auto columns = [&](int n, int count) __attribute__((always_inline)) {
-        V y = activate<activation, s8>(first(n, count, bias_alone));
-        if constexpr (!bias_alone)
-          if (residual) y = V::load_first(residual + n, count) + y;
-        y.store_first(to + n, count);
-      };
-      // Counts known at compile time keep the vectors in registers; two at a time share the counting.
-      int n = 0;
-      for (; n + 32 <= cols; n += 32) {
-        columns(n, 16);
-        columns(n + 16, 16);
-      }
-      for (; n < cols; n += 16) columns(n, cols - n);
-    }
+/// Rows whose sums an epilogue finishes together: what belongs to the columns is loaded once for them. An activation
+/// needs the registers itself.
+constexpr int rows_finished(Activation activation) { return activation == Activation::none ? 3 : 1; }
+
+/// The epilogue of `R` rows from m on. `sums` knows y₀; the rest is the same for both products.
+template <class A, Activation activation, bool s8, bool has_residual, int R, class Sums>
+VITRAIL_INLINE void finish_rows(int m, int cols, const Sums& sums, const float* residual, std::size_t ld_residual,
+                                float* dst, std::size_t ld_dst) {
+  typename Sums::Row row[R];
+  unroll<R>([&](auto r) __attribute__((always_inline)) { row[r] = sums.row(m + r); });
+  const auto columns = [&](int n, int count) __attribute__((always_inline)) {
+    const auto column = sums.columns(n, count);
+    F16<A> y[R];
+    unroll<R>([&](auto r) __attribute__((always_inline)) {
+      y[r] = activate<activation, s8>(sums.first(row[r], column, n));
+      if constexpr (has_residual) y[r] = F16<A>::load_first(residual + r * ld_residual + n, count) + y[r];
+      y[r].store_first(dst + r * ld_dst + n, count);
+    });
   };
-  // Most tiles of an int8 network, and then nothing is to be asked on the way.
-  if (s8 && e.bias && !e.residual) return tile(std::bool_constant<s8>{});
-  tile(std::false_type{});
+  // A count known at compile time keeps the vectors in registers.
+  int n = 0;
+  for (; n + 32 <= cols; n += 32) {
+    columns(n, 16);
+    columns(n + 16, 16);
+  }
+  for (; n < cols; n += 16) columns(n, cols - n);
 }
 
-template <class A, bool s8, class OfRow>
-VITRAIL_INLINE void finish_common(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, OfRow of_row) {
-  e.activation == Activation::none ? finish_tile<A, Activation::none, s8>(rows, cols, e, dst, ld_dst, of_row)
-                                   : finish_tile<A, Activation::gelu_erf, s8>(rows, cols, e, dst, ld_dst, of_row);
+template <class A, Activation activation, bool s8, class Sums>
+VITRAIL_INLINE void finish_tile(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst,
+                                const Sums& sums) {
+  const auto all = [&](auto has_residual) __attribute__((always_inline)) {
+    const auto block = [&](auto R, int m) __attribute__((always_inline)) {
+      const float* residual = has_residual ? e.residual + m * e.ld_residual : nullptr;
+      finish_rows<A, activation, s8, has_residual, R>(m, cols, sums, residual, e.ld_residual, dst + m * ld_dst, ld_dst);
+    };
+    constexpr int together = rows_finished(activation);
+    int m = 0;
+    for (; m + together <= rows; m += together) block(std::integral_constant<int, together>{}, m);
+    for (; together > 1 && m < rows; ++m) block(std::integral_constant<int, 1>{}, m);
+  };
+  e.residual ? all(std::true_type{}) : all(std::false_type{});
 }
 
-template <class A, bool s8, class OfRow>
-VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst, OfRow of_row) {
+template <class A, bool s8, class Sums>
+VITRAIL_INLINE void finish_common(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst,
+                                  const Sums& sums) {
+  e.activation == Activation::none ? finish_tile<A, Activation::none, s8>(rows, cols, e, dst, ld_dst, sums)
+                                   : finish_tile<A, Activation::gelu_erf, s8>(rows, cols, e, dst, ld_dst, sums);
+}
+
+template <class A, bool s8, class Sums>
+VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst,
+                               const Sums& sums) {
   switch (e.activation) {
     case Activation::none:
     case Activation::gelu_erf:
-      return finish_common<A, s8>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_common<A, s8>(rows, cols, e, dst, ld_dst, sums);
     case Activation::gelu_tanh:
-      return finish_tile<A, Activation::gelu_tanh, s8>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_tile<A, Activation::gelu_tanh, s8>(rows, cols, e, dst, ld_dst, sums);
     case Activation::gelu_quick:
-      return finish_tile<A, Activation::gelu_quick, s8>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_tile<A, Activation::gelu_quick, s8>(rows, cols, e, dst, ld_dst, sums);
     case Activation::tanh:
-      return finish_tile<A, Activation::tanh, s8>(rows, cols, e, dst, ld_dst, of_row);
+      return finish_tile<A, Activation::tanh, s8>(rows, cols, e, dst, ld_dst, sums);
   }
 }
 
-/// @tparam f32  the sums are exact in it, which saves the product of integers; for the common activations
+/// [Kernels::max_tile_cols]
+inline const float* bias_of(const Epilogue& e) {
+  alignas(64) static constexpr float zeros[Kernels::max_tile_cols] = {};
+  return e.bias ? e.bias : zeros;
+}
+
+/// y₀ of exact sums. Copies of pointers, which no store to dst can change.
+/// @tparam f32  the sums are exact in it, which saves the product of integers
 template <class A, bool f32>
-VITRAIL_INLINE void finish_s32_as(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d,
-                                  const Epilogue& e, float* dst, std::size_t ld_dst) {
+struct SumsS32 {
   using V = F16<A>;
   using I = I16<A>;
-  // Copies, which no store to dst can change.
-  const float *col_scale = d.col_scale, *bias = e.bias;
-  const std::int32_t* col_sum = d.col_sum;
-  alignas(64) float f32_sums[f32 ? Kernels::max_tile_cols : 1];
-  for (int n = 0; f32 && n < cols; n += 16) to_float(I::load_first(col_sum + n, cols - n)).store(f32_sums + n);
-  const float* f32_sum = f32_sums;
-  const auto of_row = [=](int m) __attribute__((always_inline)) {
-    const std::int32_t* row = acc + m * ldacc;
-    const RowQuant quant = d.row[m];
-    return [=](int n, int count, auto has_bias) __attribute__((always_inline)) {
-      const I sum = I::load(row + n);
-      V x;
-      if constexpr (f32)
-        x = plus_exact_product(to_float(sum), V::all(static_cast<float>(-quant.zero_point)), V::load(f32_sum + n));
-      else
-        x = to_float(plus_product(sum, I::all(-quant.zero_point), I::load_first(col_sum + n, count)));
-      return fma(x, V::all(quant.scale) * V::load_first(col_scale + n, count),
-                 has_bias || bias ? V::load_first(bias + n, count) : V::all(0.0f));
-    };
+  struct Row {
+    const std::int32_t* acc;
+    float scale;
+    std::conditional_t<f32, float, std::int32_t> zero_point;
   };
-  f32 ? finish_common<A, true>(rows, cols, e, dst, ld_dst, of_row)
-      : finish_any<A, true>(rows, cols, e, dst, ld_dst, of_row);
-}
+  struct Column {
+    V scale;
+    std::conditional_t<f32, V, I> sum;
+    V bias;
+  };
+  const std::int32_t* acc;
+  std::size_t ldacc;
+  const RowQuant* quant;
+  const float* col_scale;
+  const std::conditional_t<f32, float, std::int32_t>* col_sum;
+  const float* bias;
+
+  VITRAIL_INLINE Row row(int m) const {
+    return {acc + m * ldacc, quant[m].scale, static_cast<decltype(Row::zero_point)>(-quant[m].zero_point)};
+  }
+  VITRAIL_INLINE Column columns(int n, int count) const {
+    Column c;
+    c.scale = V::load_first(col_scale + n, count);
+    c.sum = decltype(c.sum)::load_first(col_sum + n, count);
+    c.bias = V::load_first(bias + n, count);
+    return c;
+  }
+  VITRAIL_INLINE V first(const Row& r, const Column& c, int n) const {
+    const I sum = I::load(r.acc + n);
+    V x;
+    if constexpr (f32)
+      x = plus_exact_product(to_float(sum), V::all(r.zero_point), c.sum);
+    else
+      x = to_float(plus_product(sum, I::all(r.zero_point), c.sum));
+    return fma(x, V::all(r.scale) * c.scale, c.bias);
+  }
+};
 
 template <class A>
 void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
                 float* dst, std::size_t ld_dst) {
   const bool common = e.activation == Activation::none || e.activation == Activation::gelu_erf;
-  if (common && d.fits_f32()) return finish_s32_as<A, true>(acc, ldacc, rows, cols, d, e, dst, ld_dst);
-  finish_s32_as<A, false>(acc, ldacc, rows, cols, d, e, dst, ld_dst);
+  if (common && d.fits_f32()) {
+    alignas(64) float col_sum[Kernels::max_tile_cols];
+    for (int n = 0; n < cols; n += 16) to_float(I16<A>::load_first(d.col_sum + n, cols - n)).store(col_sum + n);
+    finish_common<A, true>(rows, cols, e, dst, ld_dst,
+                           SumsS32<A, true>{acc, ldacc, d.row, d.col_scale, col_sum, bias_of(e)});
+  } else {
+    finish_any<A, true>(rows, cols, e, dst, ld_dst,
+                        SumsS32<A, false>{acc, ldacc, d.row, d.col_scale, d.col_sum, bias_of(e)});
+  }
 }
+
+/// y₀ of sums in f32.
+template <class A>
+struct SumsF32 {
+  using V = F16<A>;
+  using Row = const float*;
+  const float* acc;
+  std::size_t ldacc;
+  const float* bias;
+
+  VITRAIL_INLINE Row row(int m) const { return acc + m * ldacc; }
+  VITRAIL_INLINE V columns(int n, int count) const { return V::load_first(bias + n, count); }
+  VITRAIL_INLINE V first(Row r, V column, int n) const { return V::load(r + n) + column; }
+};
 
 template <class A>
 void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& e, float* dst,
                 std::size_t ld_dst) {
-  using V = F16<A>;
-  const float* bias = e.bias;
-  finish_any<A, false>(
-      rows, cols, e, dst, ld_dst, [&](int m) __attribute__((always_inline)) {
-        const float* row = acc + m * ldacc;
-        return [=](int n, int count, auto has_bias) __attribute__((always_inline)) {
-          return V::load(row + n) + (has_bias || bias ? V::load_first(bias + n, count) : V::all(0.0f));
-        };
-      });
+  finish_any<A, false>(rows, cols, e, dst, ld_dst, SumsF32<A>{acc, ldacc, bias_of(e)});
 }
 
 }  // namespace vitrail::simd
