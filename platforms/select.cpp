@@ -1,4 +1,5 @@
-// Which kernels this CPU gets: the reference, then its architecture's staircase, then oneDNN where it is exact.
+// Which kernels this CPU gets: the reference, then its architecture's staircase, then oneDNN where it is exact and
+// asked for.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -128,7 +129,7 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   if (std::none_of(classes.begin(), classes.end(), suits))
     why = onednn_lack;
   else if (!onednn)
-    why = "VITRAIL_ONEDNN=0";
+    why = "only VITRAIL_ONEDNN=1 asks for it";
   else if (*limit + 1 < classes.size())
     why = "VITRAIL_CPU=" + std::string(cpu_limit) + " and oneDNN picks its own instructions";
   else
@@ -143,7 +144,7 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
 }
 
 Result<Selection> select_kernels(int threads) {
-  return select_kernels(environment("VITRAIL_CPU"), environment("VITRAIL_ONEDNN") != "0", threads);
+  return select_kernels(environment("VITRAIL_CPU"), environment("VITRAIL_ONEDNN") == "1", threads);
 }
 
 Result<Kernels> select_kernels() {

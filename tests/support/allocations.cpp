@@ -1,23 +1,15 @@
 // Replaces the global operator new by one that counts.
 #include "tests/support/allocations.hpp"
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <cstdlib>
 #include <new>
-#include <string_view>
 
 namespace {
 std::atomic<std::uint64_t> count{0}, big_count{0};
 
-bool from_onednn(const void* caller) {
-  Dl_info info;
-  return dladdr(caller, &info) != 0 && std::string_view(info.dli_fname).find("libdnnl") != std::string_view::npos;
-}
-
-void* counted(std::size_t bytes, std::size_t alignment, const void* caller) {
-  if (!from_onednn(caller)) ++count;
+void* counted(std::size_t bytes, std::size_t alignment) {
+  ++count;
   if (bytes >= std::size_t{1} << 24) ++big_count;
   void* p = std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
   if (!p) throw std::bad_alloc();
@@ -28,17 +20,13 @@ void* counted(std::size_t bytes, std::size_t alignment, const void* caller) {
 std::uint64_t vitrail::test::allocations() { return count; }
 std::uint64_t vitrail::test::big_allocations() { return big_count; }
 
-void* operator new(std::size_t n) { return counted(n, 16, __builtin_return_address(0)); }
-void* operator new[](std::size_t n) { return counted(n, 16, __builtin_return_address(0)); }
-void* operator new(std::size_t n, std::align_val_t a) {
-  return counted(n, static_cast<std::size_t>(a), __builtin_return_address(0));
-}
-void* operator new[](std::size_t n, std::align_val_t a) {
-  return counted(n, static_cast<std::size_t>(a), __builtin_return_address(0));
-}
+void* operator new(std::size_t n) { return counted(n, 16); }
+void* operator new[](std::size_t n) { return counted(n, 16); }
+void* operator new(std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
+void* operator new[](std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
 void* operator new(std::size_t n, const std::nothrow_t&) noexcept {  // std::stable_sort's
   try {
-    return counted(n, 16, __builtin_return_address(0));
+    return counted(n, 16);
   } catch (const std::bad_alloc&) {
     return nullptr;
   }

@@ -4,8 +4,7 @@
 
 namespace vitrail::test {
 
-/// Calls of operator new in this program so far, on all threads, but for those that oneDNN makes inside its own
-/// functions. Needs tests/support/allocations.cpp.
+/// Calls of operator new in this program so far, on all threads. Needs tests/support/allocations.cpp.
 std::uint64_t allocations();
 
 /// Those of them that were of 16 MiB or more.
