@@ -5,7 +5,7 @@
 //   taskset -c 0 node bench/peers/compare.mjs --threads 1     # two threads: taskset -c 0,1 … --threads 2
 //
 // Options: --threads N, --rounds N (7), --archs NAME,… (tiny, small, base), --program PATH (build/release/vitrail),
-// -o FOLDER (bench/results). Writes peers-THREADS.md, .json and .svg there.
+// -o FOLDER (bench/results/CLASS, that of our int8 product). Writes peers-THREADS.md, .json and .svg there.
 //
 // A round runs every candidate once for at least three images and keeps its median; what is shown is the median over
 // the rounds, and as noise the distance of the rounds' quartiles. Ratios are taken within a round, where both suffered
@@ -24,7 +24,7 @@ const { values: options } = parseArgs({
     rounds: { type: "string", default: "7" },
     archs: { type: "string", default: Object.keys(architectures).join(",") },
     program: { type: "string", default: "build/release/vitrail" },
-    output: { type: "string", short: "o", default: "bench/results" },
+    output: { type: "string", short: "o" },
   },
 });
 const threads = Number(options.threads), rounds = Number(options.rounds);
@@ -142,8 +142,9 @@ function svg() {
     `${lines.join("")}</svg>\n`;
 }
 
-mkdirSync(options.output, { recursive: true });
-const base = join(options.output, `peers-${threads}`);
+const output = options.output ?? join("bench/results", kernels);
+mkdirSync(output, { recursive: true });
+const base = join(output, `peers-${threads}`);
 writeFileSync(`${base}.json`, JSON.stringify(report, null, 2) + "\n");
 writeFileSync(`${base}.md`, table);
 writeFileSync(`${base}.svg`, svg());
