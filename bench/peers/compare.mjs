@@ -4,7 +4,7 @@
 //   npm install --prefix bench/peers --ignore-scripts
 //   taskset -c 0 node bench/peers/compare.mjs --threads 1     # two threads: taskset -c 0,1 … --threads 2
 //
-// Options: --threads N, --rounds N (7), --archs NAME,… (tiny, small, base), --program PATH (build/release/vitrail),
+// Options: --threads N, --rounds N (7), --archs NAME,… (vit_tiny_patch16_224, small, base), --program PATH (build/release/vitrail),
 // -o FOLDER (bench/results/CLASS, that of our int8 product). Writes peers-THREADS.md, .json and .svg there.
 //
 // A round runs every candidate once for at least three images and keeps its median; what is shown is the median over
