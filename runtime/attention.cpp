@@ -111,24 +111,26 @@ void Engine::attend_int8(const Attended& a) {
     const auto row = static_cast<std::size_t>(first);
     const std::size_t column = static_cast<std::size_t>(task / blocks) * D;
     const std::size_t ldq = align_up(D), ldp = align_up(static_cast<std::size_t>(tokens));
-    const auto multiply = [&](const std::uint8_t* u8, std::size_t lda, const HeadS8& head) {
+    /// The product's tiles, as tile(GemmU8S8Tile, first column).
+    const auto multiply = [&](const std::uint8_t* u8, std::size_t lda, const HeadS8& head, auto tile) {
       const PackedS8& b = head.matrix;
       for (int n = 0; n < b.n; n += Kernels::max_tile_cols)
-        kernels_.gemm_u8s8({.a = u8,
-                            .lda_bytes = lda,
-                            .rows = rows,
-                            .b = b.at_panel(n / PackedS8::panel),
-                            .b_sum = head.sum + n,
-                            .cols = std::min(Kernels::max_tile_cols, b.n - n),
-                            .k = b.k,
-                            .k_padded = b.k_padded(),
-                            .acc = s.acc + n,
-                            .ldacc = align_up(static_cast<std::size_t>(b.n)),
-                            .scratch = scratch.gemm});
+        tile({.a = u8,
+              .lda_bytes = lda,
+              .rows = rows,
+              .b = b.at_panel(n / PackedS8::panel),
+              .b_sum = head.sum + n,
+              .cols = std::min(Kernels::max_tile_cols, b.n - n),
+              .k = b.k,
+              .k_padded = b.k_padded(),
+              .acc = s.acc + n,
+              .ldacc = align_up(static_cast<std::size_t>(b.n)),
+              .scratch = scratch.gemm},
+             n);
     };
     float* const queries = a.queries + row * a.ld_queries + column;
-    kernels_.quantize_rows(queries, a.ld_queries, rows, dim, s.q, ldq, s.quant);  // q [rows, head_dim]
-    multiply(s.q, ldq, keys);                                                     // acc [rows, T]
+    kernels_.quantize_rows(queries, a.ld_queries, rows, dim, s.q, ldq, s.quant);                 // q [rows, head_dim]
+    multiply(s.q, ldq, keys, [&](const GemmU8S8Tile& tile, int) { kernels_.gemm_u8s8(tile); });  // acc [rows, T]
     kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum, dim}, scale, s.scores, s.p, ldp,
                               s.quant);  // p [rows, T]
     for (int m = 0; a.maps && m < rows; ++m) {
@@ -136,8 +138,9 @@ void Engine::attend_int8(const Attended& a) {
       const std::uint8_t* p = s.p + static_cast<std::size_t>(m) * ldp;
       for (int t = 0; t < tokens; ++t) map[t] = static_cast<float>(p[t] - s.quant[m].zero_point) * s.quant[m].scale;
     }
-    multiply(s.p, ldp, values);  // acc [rows, head_dim]
-    kernels_.finish_s32(s.acc, ldq, rows, dim, {s.quant, values.scale, values.sum, tokens}, {}, queries, a.ld_queries);
+    multiply(s.p, ldp, values, [&](const GemmU8S8Tile& tile, int n) {  // queries [rows, head_dim]
+      kernels_.linear_u8s8(tile, {s.quant, values.scale + n, values.sum + n, tokens}, {}, queries + n, a.ld_queries);
+    });
   });
 }
 

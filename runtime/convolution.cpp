@@ -152,8 +152,7 @@ void Convolution::Impl::multiply(const Scratch& s, int m0, int m, float* dst) no
                               .acc = s.acc,
                               .ldacc = tile_columns,
                               .scratch = s.gemm};
-      kernels.gemm_u8s8(tile);
-      kernels.finish_s32(s.acc, tile_columns, m, n, {s.quant, col_scale + n0, col_sum + n0, s8.k}, epilogue, out, ld);
+      kernels.linear_u8s8(tile, {s.quant, col_scale + n0, col_sum + n0, s8.k}, epilogue, out, ld);
     } else {
       auto* acc = reinterpret_cast<float*>(s.acc);
       kernels.gemm_f32(s.rows, k, m, f32.at_panel(n0 / PackedF32::panel), f32.k, ceil_div(n, PackedF32::panel), acc,

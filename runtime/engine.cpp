@@ -225,10 +225,11 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
                               .acc = s.acc,
                               .ldacc = align_up(static_cast<std::size_t>(n), PackedS8::panel),
                               .scratch = s.gemm};
-      if (!provider_ || !provider_->run(tile, thread)) kernels_.gemm_u8s8(tile);
-      kernels_.finish_s32(s.acc, tile.ldacc, m, n,
-                          {rows.quant + row, linear.col_scale + n0, linear.col_sum + n0, rows.k}, epilogue, out,
-                          ld_dst);
+      const Dequant dequant{rows.quant + row, linear.col_scale + n0, linear.col_sum + n0, rows.k};
+      if (provider_ && provider_->run(tile, thread))
+        kernels_.finish_s32(s.acc, tile.ldacc, m, n, dequant, epilogue, out, ld_dst);
+      else
+        kernels_.linear_u8s8(tile, dequant, epilogue, out, ld_dst);
     } else {
       auto* acc = reinterpret_cast<float*>(s.acc);
       kernels_.gemm_f32(rows.f + row * rows.ldf, rows.ldf, m, linear.f32.at_panel(n0 / PackedF32::panel), rows.k,

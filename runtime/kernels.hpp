@@ -196,7 +196,20 @@ struct Kernels {
   void (*finish_s32)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                      const Epilogue& epilogue, float* dst, std::size_t ld_dst);
 
-  /// The same of f32 sums: y₀ = acc + bias.
+  /// gemm_u8s8 and finish_s32 of one tile, without a way through memory for its sums (what is in acc is then
+  /// undefined). False: this shape or epilogue is not served, and nothing is done. Null where none is. dst is no part
+  /// of a.
+  bool (*linear_at_once)(const GemmU8S8Tile& tile, const Dequant& dequant, const Epilogue& epilogue, float* dst,
+                         std::size_t ld_dst);
+  /// The two, at once or one after the other: a linear layer's tile.
+  void linear_u8s8(const GemmU8S8Tile& tile, const Dequant& dequant, const Epilogue& epilogue, float* dst,
+                   std::size_t ld_dst) const {
+    if (linear_at_once && linear_at_once(tile, dequant, epilogue, dst, ld_dst)) return;
+    gemm_u8s8(tile);
+    finish_s32(tile.acc, tile.ldacc, tile.rows, tile.cols, dequant, epilogue, dst, ld_dst);
+  }
+
+  /// finish_s32 of f32 sums: y₀ = acc + bias.
   void (*finish_f32)(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& epilogue, float* dst,
                      std::size_t ld_dst);
 

@@ -190,6 +190,80 @@ TEST_CASE("epilogues equal the reference on every class") {
   }
 }
 
+TEST_CASE("a linear layer's tile equals the product and then its epilogue on every class") {
+  Random random(12);
+  for (const int k : {1, 36, 197, 768, 33'025, 33'026})  // up to 33 025 a VNNI tile is finished at once
+    for (const int rows : {1, 5, 6, 13, 48})
+      for (const int cols : {20, 48, 64, 192}) {
+        if (k > 768 && (rows != 5 || cols != 64)) continue;
+        CAPTURE(k);
+        CAPTURE(rows);
+        CAPTURE(cols);
+        const PackedS8 shape{nullptr, cols, k};
+        const auto n = static_cast<std::size_t>(shape.panels()) * 64, K = static_cast<std::size_t>(shape.k_padded());
+        const std::size_t m = static_cast<std::size_t>(rows), ld = static_cast<std::size_t>(cols) + 3;
+        // Extremes in a row and in two columns: the largest sums, and the largest corrections for a zero point.
+        Aligned<std::uint8_t> a(m * K), scratch(Kernels::gemm_scratch_bytes);
+        for (std::size_t i = 0; i < a.size; ++i) a.data()[i] = i < K ? 255 : static_cast<std::uint8_t>(random.bits());
+        std::vector<RowQuant> quant(m);
+        for (auto& q : quant) q = {random.uniform(1e-4f, 2e-4f), random.integer(0, 255)};
+        quant.back().zero_point = 255;
+        std::vector<std::int8_t> w(static_cast<std::size_t>(cols * k));
+        for (auto& x : w) x = static_cast<std::int8_t>(random.integer(-127, 127));
+        std::fill_n(w.begin(), k, std::int8_t{-127});
+        std::fill_n(w.begin() + k, k, std::int8_t{127});
+        Aligned<std::int32_t> col_sum(n), acc(m * n);
+        for (int c = 0; c < cols; ++c)
+          for (int i = 0; i < k; ++i) col_sum.data()[c] += w[static_cast<std::size_t>(c * k + i)];
+        const auto col_scale = random.floats(n, 1e-3f, 2e-3f), bias = random.floats(n, -1, 1),
+                   residual = random.floats(m * ld, -3, 3);
+        const Dequant dequant{quant.data(), col_scale.data(), col_sum.data(), k};
+        Aligned<std::int8_t> b(n * K);
+        const auto tile_for = [&](const Kernels& kernels) {
+          for (int c = 0; c < cols; ++c)
+            for (int i = 0; i < k; ++i)
+              b.data()[kernels.layout_s8.at(c, i, shape.k_padded())] = w[static_cast<std::size_t>(c * k + i)];
+          return GemmU8S8Tile{.a = a.data(),
+                              .lda_bytes = K,
+                              .rows = rows,
+                              .b = b.data(),
+                              .b_sum = col_sum.data(),
+                              .cols = cols,
+                              .k = k,
+                              .k_padded = shape.k_padded(),
+                              .acc = acc.data(),
+                              .ldacc = n,
+                              .scratch = scratch.data()};
+        };
+        reference_kernels.gemm_u8s8(tile_for(reference_kernels));
+        const std::vector<std::int32_t> sums(acc.data(), acc.data() + m * n);
+        for (const auto& platform : test::platforms()) {
+          if (platform.name == "reference") continue;
+          CAPTURE(platform.name);
+          const Kernels& kernels = platform.kernels;
+          const GemmU8S8Tile tile = tile_for(kernels);
+          for (const auto activation : {Activation::none, Activation::gelu_erf, Activation::gelu_tanh})
+            for (const bool with_residual : {false, true}) {
+              CAPTURE(with_residual);
+              auto dst = residual, expected = residual, at_once = residual;
+              const auto epilogue = [&](std::vector<float>& values) {
+                return Epilogue{bias.data(), activation, with_residual ? values.data() : nullptr, ld};
+              };
+              reference_kernels.finish_s32(sums.data(), n, rows, cols, dequant, epilogue(expected), expected.data(),
+                                           ld);
+              kernels.linear_u8s8(tile, dequant, epilogue(dst), dst.data(), ld);
+              CHECK(same_bits(dst, expected));
+              if (!kernels.linear_at_once) continue;
+              const bool in_networks = cols % 64 == 0 && k <= 768 && activation != Activation::gelu_tanh &&
+                                       !(activation == Activation::gelu_erf && with_residual);
+              const bool done = kernels.linear_at_once(tile, dequant, epilogue(at_once), at_once.data(), ld);
+              CHECK((done || !in_networks));
+              CHECK(same_bits(at_once, done ? expected : residual));
+            }
+        }
+      }
+}
+
 TEST_CASE("keys and values become the same s8 weights on every class, exact to half a step") {
   Random random(7);
   for (const int n : {1, 16, 20, 64, 65, 197})

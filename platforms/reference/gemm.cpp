@@ -120,6 +120,7 @@ Kernels kernels() {
       .layout_s8 = {},
       .gemm_f32 = gemm_f32,
       .finish_s32 = finish_s32,
+      .linear_at_once = nullptr,
       .finish_f32 = finish_f32,
       .pack_transposed_f32 = pack_transposed_f32,
       .pack_f32 = pack_f32,

@@ -87,16 +87,18 @@ VITRAIL_INLINE F16<A> gelu_erf(F16<A> all) {
 }
 
 template <class A>
-VITRAIL_INLINE F16<A> gelu_s8(F16<A> all) {
+VITRAIL_INLINE xsimd::batch<float, A> gelu_s8(xsimd::batch<float, A> x) {
   using G = numerics::GeluS8;
+  const auto y = clamp<A>(x, -G::limit, G::limit), y2 = y * y;
+  auto p = splat<A>(G::c[6]);
+  unroll<6>([&](auto i) __attribute__((always_inline)) { p = fma_batch<A>(p, y2, splat<A>(G::c[5 - i])); });
+  return x * fma_batch<A>(y, p, splat<A>(0.5f));
+}
+
+template <class A>
+VITRAIL_INLINE F16<A> gelu_s8(F16<A> all) {
   return lanes<F16<A>>(
-      [](auto x) __attribute__((always_inline)) {
-        const auto y = clamp<A>(x, -G::limit, G::limit), y2 = y * y;
-        auto p = splat<A>(G::c[6]);
-        unroll<6>([&](auto i) __attribute__((always_inline)) { p = fma_batch<A>(p, y2, splat<A>(G::c[5 - i])); });
-        return x * fma_batch<A>(y, p, splat<A>(0.5f));
-      },
-      all);
+      [](auto x) __attribute__((always_inline)) { return gelu_s8<A>(x); }, all);
 }
 
 /// @tparam s8  of an int8 product
