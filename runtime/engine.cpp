@@ -20,13 +20,18 @@ int tile_rows(int rows, int row_unit) {
 }
 
 /// Columns of a tile: many, because the kernels prepare a tile's rows once for all of its columns, but not so many that
-/// a thread waits for another one's last tile.
+/// a thread waits for another one's last tile: at least four tiles per thread and, where up to twice as many can be
+/// shared out evenly, as many for each.
 int Engine::tile_columns(int row_blocks, int out) const {
   constexpr int tiles_per_thread = 4;
-  const int panels = ceil_div(out, PackedS8::panel);
-  int tiles = ceil_div(panels, Kernels::max_tile_panels);
-  while (tiles < panels && row_blocks * tiles < tiles_per_thread * executor_.threads()) ++tiles;
-  return ceil_div(panels, tiles) * PackedS8::panel;
+  const int threads = executor_.threads(), panels = ceil_div(out, PackedS8::panel);
+  int least = ceil_div(panels, Kernels::max_tile_panels);
+  while (least < panels && row_blocks * least < tiles_per_thread * threads) ++least;
+  for (int tiles = least; tiles <= std::min(panels, 2 * least); ++tiles) {
+    const int width = ceil_div(panels, tiles);
+    if (row_blocks * ceil_div(panels, width) % threads == 0) return width * PackedS8::panel;
+  }
+  return ceil_div(panels, least) * PackedS8::panel;
 }
 
 Engine::Engine(Selection selection, Executor* executor, int threads, const Extent& largest, DType attention)
