@@ -2,8 +2,10 @@
 // sides.
 #pragma once
 
-#include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "runtime/kernels.hpp"
 
@@ -17,19 +19,42 @@ struct CopyBytes {
   }
 };
 
+/// Patches from `first` on, `together` of them line by line, as long as there are so many.
+/// @tparam fetch  asks for pixels some patches ahead: lines of a large picture are further apart than a CPU foresees
+/// @param src_step  r.src_step, possibly known at compile time
+/// @return the first patch that is left
+template <class Copy, std::size_t bytes, int together, bool fetch>
+[[gnu::always_inline]] inline int copy_patches(const std::uint8_t* src, std::uint8_t* dst, const Runs& r, auto src_step,
+                                               int first) {
+  constexpr int ahead_bytes = 192;
+  for (; first + together <= r.count; first += together) {
+    const std::uint8_t* from = src + first * src_step;
+    std::uint8_t* to = dst + first * r.dst_step;
+    for (int line = 0; line < r.lines; ++line, from += r.src_line, to += r.dst_line) {
+      if constexpr (fetch) __builtin_prefetch(from + ahead_bytes);
+      [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
+        std::uint8_t* run = to;
+        ((Copy::template of<bytes>(from + i * src_step, run), run += r.dst_step), ...);
+      }
+      (std::make_integer_sequence<int, together>{});
+    }
+  }
+  return first;
+}
+
 /// @param r  a copy, which no store to dst can change
 template <class Copy, std::size_t bytes>
 void copy_runs_of(const std::uint8_t* src, std::uint8_t* dst, const Runs r) noexcept {
-  // A few patches at a time: what is written to stays in the nearest cache until it is complete.
-  constexpr int patches = 6;
-  for (int first = 0; first < r.count; first += patches) {
-    const int count = std::min(patches, r.count - first);
-    for (int line = 0; line < r.lines; ++line) {
-      const std::uint8_t* from = src + first * r.src_step + line * r.src_line;
-      std::uint8_t* to = dst + first * r.dst_step + line * r.dst_line;
-      for (int i = 0; i < count; ++i, from += r.src_step, to += r.dst_step) Copy::template of<bytes>(from, to);
-    }
+  // A row of patches that fits the nearest cache: a few patches at a time, so that the loop costs little. Else one
+  // after the other: what is written to comes in order, and only what is read does not.
+  constexpr std::ptrdiff_t near_bytes = 24 * 1024;
+  if (r.lines * std::abs(r.src_line) > near_bytes) {
+    copy_patches<Copy, bytes, 1, true>(src, dst, r, r.src_step, 0);
+    return;
   }
+  constexpr std::integral_constant<std::ptrdiff_t, bytes> side_by_side;
+  const int first = r.src_step == side_by_side ? copy_patches<Copy, bytes, 6, false>(src, dst, r, side_by_side, 0) : 0;
+  copy_patches<Copy, bytes, 1, false>(src, dst, r, r.src_step, first);
 }
 
 /// Kernels::copy_runs. The listed lengths are those of 8, 14, 16 and 32 pixel patches: known at compile time they are a

@@ -6,7 +6,7 @@
 
 namespace vitrail::simd {
 
-/// Whole vectors, then one vector that overlaps the one before.
+/// Whole vectors, then half or a quarter of one, or else a whole one that overlaps the one before.
 template <class A>
 struct CopyVectors {
   template <std::size_t bytes>
@@ -19,7 +19,10 @@ struct CopyVectors {
       unroll<whole>([&](auto i) __attribute__((always_inline)) {
         V::load_unaligned(src + i * V::size).store_unaligned(dst + i * V::size);
       });
-      if constexpr (bytes % V::size != 0)
+      constexpr std::size_t rest = bytes % V::size;
+      if constexpr (rest == V::size / 2 || rest == V::size / 4)
+        __builtin_memcpy(dst + whole * V::size, src + whole * V::size, rest);
+      else if constexpr (rest != 0)
         V::load_unaligned(src + bytes - V::size).store_unaligned(dst + bytes - V::size);
     }
   }
