@@ -102,14 +102,13 @@ void Engine::attend_int8(const Attended& a) {
                                values.sum);
   });
 
-  const int block = tile_rows(a.count, kernels_.gemm_row_unit), blocks = ceil_div(a.count, block);
-  run(executor_, heads_.count * blocks, [&](int task, int thread) {
+  row_tasks_.run(executor_, blocks_of(a.count), heads_.count, [&](RowBlocks::Rows block, int index, int thread) {
     const Scratch& scratch = scratch_[static_cast<std::size_t>(thread)];
     const AttentionScratch& s = scratch.attention;
-    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, task / blocks);
-    const int first = task % blocks * block, rows = std::min(block, a.count - first);
+    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, index);
+    const int first = block.first, rows = block.count;
     const auto row = static_cast<std::size_t>(first);
-    const std::size_t column = static_cast<std::size_t>(task / blocks) * D;
+    const std::size_t column = static_cast<std::size_t>(index) * D;
     const std::size_t ldq = align_up(D), ldp = align_up(static_cast<std::size_t>(tokens));
     /// The product's tiles, as tile(GemmU8S8Tile, first column).
     const auto multiply = [&](const std::uint8_t* u8, std::size_t lda, const HeadS8& head, auto tile) {
@@ -134,7 +133,7 @@ void Engine::attend_int8(const Attended& a) {
     kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum, dim}, scale, s.scores, s.p, ldp,
                               s.quant);  // p [rows, T]
     for (int m = 0; a.maps && m < rows; ++m) {
-      float* map = a.map_row(task / blocks, first + m, tokens);
+      float* map = a.map_row(index, first + m, tokens);
       const std::uint8_t* p = s.p + static_cast<std::size_t>(m) * ldp;
       for (int t = 0; t < tokens; ++t) map[t] = static_cast<float>(p[t] - s.quant[m].zero_point) * s.quant[m].scale;
     }
@@ -161,21 +160,19 @@ void Engine::attend_f32(const Attended& a) {
       kernels_.pack_f32(a.values + column, a.ld_keys, tokens, dim, packed.values);
   });
 
-  const int blocks = ceil_div(a.count, query_block);
-  run(executor_, heads_.count * blocks, [&](int task, int thread) {
+  row_tasks_.run(executor_, blocks_of(a.count), heads_.count, [&](RowBlocks::Rows block, int index, int thread) {
     const AttentionScratch& s = scratch_[static_cast<std::size_t>(thread)].attention;
-    const auto packed = head<KeysAndValuesF32>(a.heads, heads_, task / blocks);
-    const int first = task % blocks * query_block, rows = std::min(query_block, a.count - first);
+    const auto packed = head<KeysAndValuesF32>(a.heads, heads_, index);
+    const int first = block.first, rows = block.count;
     const auto row = static_cast<std::size_t>(first);
-    const std::size_t column = static_cast<std::size_t>(task / blocks) * D;
+    const std::size_t column = static_cast<std::size_t>(index) * D;
     float* const queries = a.queries + row * a.ld_queries + column;
     kernels_.gemm_f32(queries, a.ld_queries, rows, packed.keys, dim, token_panels, s.scores, ld_scores);  // [rows, T]
     for (int m = 0; a.bias && m < rows; ++m)
-      a.bias->add(task / blocks, first + m, s.scores + static_cast<std::size_t>(m) * ld_scores);
+      a.bias->add(index, first + m, s.scores + static_cast<std::size_t>(m) * ld_scores);
     kernels_.softmax(s.scores, ld_scores, rows, tokens, scale);  // [rows, T]
     for (int m = 0; a.maps && m < rows; ++m)
-      std::copy_n(s.scores + static_cast<std::size_t>(m) * ld_scores, tokens,
-                  a.map_row(task / blocks, first + m, tokens));
+      std::copy_n(s.scores + static_cast<std::size_t>(m) * ld_scores, tokens, a.map_row(index, first + m, tokens));
     kernels_.gemm_f32(s.scores, ld_scores, rows, packed.values, tokens, dim_panels, s.context,
                       ld_context);  // [rows, head_dim]
     for (int m = 0; m < rows; ++m)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 
 namespace vitrail {
 namespace {
@@ -19,19 +20,32 @@ int tile_rows(int rows, int row_unit) {
   return std::min(ceil_div(ceil_div(rows, blocks), row_unit) * row_unit, Kernels::max_tile_rows);
 }
 
+RowBlocks Engine::blocks_of(int rows) const {
+  return {rows, tile_rows(rows, kernels_.gemm_row_unit), kernels_.gemm_row_unit, executor_.threads()};
+}
+
 /// Columns of a tile: many, because the kernels prepare a tile's rows once for all of its columns, but not so many that
-/// a thread waits for another one's last tile: at least four tiles per thread and, where up to twice as many can be
-/// shared out evenly, as many for each.
-int Engine::tile_columns(int row_blocks, int out) const {
+/// a thread waits for another one's last tile: at least four tiles per thread and, where up to twice as many can do it,
+/// tiles of the shared rows that come out even.
+int Engine::tile_columns(const RowBlocks& blocks, int out) const {
   constexpr int tiles_per_thread = 4;
   const int threads = executor_.threads(), panels = ceil_div(out, PackedS8::panel);
   int least = ceil_div(panels, Kernels::max_tile_panels);
-  while (least < panels && row_blocks * least < tiles_per_thread * threads) ++least;
+  while (least < panels && blocks.count(threads) * least < tiles_per_thread * threads) ++least;
   for (int tiles = least; tiles <= std::min(panels, 2 * least); ++tiles) {
     const int width = ceil_div(panels, tiles);
-    if (row_blocks * ceil_div(panels, width) % threads == 0) return width * PackedS8::panel;
+    if (blocks.shared() * ceil_div(panels, width) % threads == 0) return width * PackedS8::panel;
   }
   return ceil_div(panels, least) * PackedS8::panel;
+}
+
+template <class Function>
+void Engine::each_rows(int rows, const Function& task) {
+  const int per_block = ceil_div(tile_rows(rows, kernels_.gemm_row_unit), rows_per_task);
+  row_tasks_.run(executor_, blocks_of(rows), per_block, [&](RowBlocks::Rows block, int i, int thread) {
+    const int first = i * rows_per_task, count = std::min(rows_per_task, block.count - first);
+    if (count > 0) task(block.first + first, count, thread);
+  });
 }
 
 Engine::Engine(Selection selection, Executor* executor, int threads, const Extent& largest, DType attention)
@@ -40,6 +54,7 @@ Engine::Engine(Selection selection, Executor* executor, int threads, const Exten
       report_(std::move(selection.report)),
       own_threads_(executor ? nullptr : std::make_unique<ThreadPool>(threads)),
       executor_(executor ? *executor : *own_threads_),
+      row_tasks_(executor_.threads()),
       max_row_(std::max({largest.embed_dim, largest.mlp_dim, largest.patch_size})),
       heads_{attention, largest.tokens, largest.num_heads, largest.head_dim} {
   scratch_of(nullptr, &scratch_bytes_);
@@ -62,11 +77,14 @@ Engine::Scratch Engine::scratch_of(std::byte* base, std::size_t* bytes) const {
 
 void Engine::prepare(const Linear& linear, int rows) {
   if (!provider_ || !linear.s8.data) return;
-  const int block = tile_rows(rows, kernels_.gemm_row_unit);
-  const int last_rows = rows - (ceil_div(rows, block) - 1) * block;
-  const int panels = tile_columns(ceil_div(rows, block), linear.out) / PackedS8::panel;
+  const RowBlocks blocks = blocks_of(rows);
+  const int panels = tile_columns(blocks, linear.out) / PackedS8::panel;
   const int last_panels = (linear.s8.panels() - 1) % panels + 1;
-  for (const int m : {std::min(block, rows), last_rows})
+  std::set<int> heights;
+  for (int t = 0; t < executor_.threads(); ++t)
+    for (int i = 0; i < blocks.own(); ++i) heights.insert(blocks.owned_by(t, i).count);
+  for (int i = 0; i < blocks.shared(); ++i) heights.insert(blocks.shared(i).count);
+  for (const int m : heights)
     for (const int p : {std::min(panels, linear.s8.panels()), last_panels}) {
       std::string why;
       if (!provider_->prepare(m, linear.s8.k_padded(), p, why)) {
@@ -142,8 +160,7 @@ void Engine::norm(const float* x, const Norm& norm, float eps, Rows& rows) {
   if (rows.f) return this->norm(x, norm, eps, rows.count, rows.k, rows.f);
   const Profile::Timed timed(profile_, "norm", kernels_.simd_name, 0, elements(rows.count, rows.k) * 5);
   const auto k = static_cast<std::size_t>(rows.k);
-  run(executor_, ceil_div(rows.count, rows_per_task), [&](int task, int thread) {
-    const int first = task * rows_per_task, count = std::min(rows_per_task, rows.count - first);
+  each_rows(rows.count, [&](int first, int count, int thread) {
     const auto at = static_cast<std::size_t>(first);
     kernels_.layer_norm_quantize(x + at * k, k, count, rows.k, norm.gamma, norm.beta, eps,
                                  scratch_[static_cast<std::size_t>(thread)].rows, rows.q + at * rows.ldq_bytes,
@@ -154,11 +171,9 @@ void Engine::norm(const float* x, const Norm& norm, float eps, Rows& rows) {
 void Engine::norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst) {
   const Profile::Timed timed(profile_, "norm", kernels_.simd_name, 0, elements(count, dim) * 8);
   const auto k = static_cast<std::size_t>(dim);
-  run(executor_, ceil_div(count, rows_per_task), [&](int task, int) {
-    const int first = task * rows_per_task;
+  each_rows(count, [&](int first, int rows, int) {
     const auto at = static_cast<std::size_t>(first) * k;
-    kernels_.layer_norm(x + at, k, std::min(rows_per_task, count - first), dim, norm.gamma, norm.beta, eps, dst + at,
-                        k);
+    kernels_.layer_norm(x + at, k, rows, dim, norm.gamma, norm.beta, eps, dst + at, k);
   });
 }
 
@@ -169,21 +184,19 @@ void Engine::quantize(float* x, std::size_t ldx, Rows& rows) {
     return;
   }
   const Profile::Timed timed(profile_, "quantize", kernels_.simd_name, 0, elements(rows.count, rows.k) * 5);
-  run(executor_, ceil_div(rows.count, rows_per_task), [&](int task, int) {
-    const int first = task * rows_per_task;
+  each_rows(rows.count, [&](int first, int count, int) {
     const auto at = static_cast<std::size_t>(first);
-    kernels_.quantize_rows(x + at * ldx, ldx, std::min(rows_per_task, rows.count - first), rows.k,
-                           rows.q + at * rows.ldq_bytes, rows.ldq_bytes, rows.quant + at);
+    kernels_.quantize_rows(x + at * ldx, ldx, count, rows.k, rows.q + at * rows.ldq_bytes, rows.ldq_bytes,
+                           rows.quant + at);
   });
 }
 
 void Engine::swiglu(const float* x, int count, int k, float* dst) {
   const Profile::Timed timed(profile_, "swiglu", kernels_.simd_name, 0, elements(count, k) * 12);
   const auto K = static_cast<std::size_t>(k);
-  run(executor_, ceil_div(count, rows_per_task), [&](int task, int) {
-    const int first = task * rows_per_task;
+  each_rows(count, [&](int first, int rows, int) {
     const auto at = static_cast<std::size_t>(first) * K;
-    kernels_.swiglu(x + 2 * at, 2 * K, std::min(rows_per_task, count - first), k, dst + at, K);
+    kernels_.swiglu(x + 2 * at, 2 * K, rows, k, dst + at, K);
   });
 }
 
@@ -192,56 +205,53 @@ void Engine::rotate(const Plan& plan, float* x, std::size_t ldx, int heads) {
   const int half = c.head_dim() / 2, count = c.num_patches();
   const Profile::Timed timed(profile_, "rotate", kernels_.simd_name, 0, elements(count, heads * c.head_dim()) * 8);
   float* patches = x + static_cast<std::size_t>(c.prefix_tokens()) * ldx;
-  run(executor_, ceil_div(count, rows_per_task), [&](int task, int) {
-    const int first = task * rows_per_task;
+  each_rows(count, [&](int first, int rows, int) {
     const auto row = static_cast<std::size_t>(first), angle = row * static_cast<std::size_t>(half);
-    kernels_.rotate(patches + row * ldx, ldx, std::min(rows_per_task, count - first), heads, half, plan.cos + angle,
-                    plan.sin + angle);
+    kernels_.rotate(patches + row * ldx, ldx, rows, heads, half, plan.cos + angle, plan.sin + angle);
   });
 }
 
 void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Activation activation,
                     const float* residual, std::size_t ld_residual, float* dst, std::size_t ld_dst) {
-  const int block = tile_rows(rows.count, kernels_.gemm_row_unit);
-  const int row_blocks = ceil_div(rows.count, block);
-  const int columns = tile_columns(row_blocks, linear.out), column_blocks = ceil_div(linear.out, columns);
+  const RowBlocks blocks = blocks_of(rows.count);
+  const int columns = tile_columns(blocks, linear.out);
   const std::uint64_t in = static_cast<std::uint64_t>(rows.k), out_count = static_cast<std::uint64_t>(linear.out),
                       count = static_cast<std::uint64_t>(rows.count), element = linear.s8.data ? 1 : sizeof(float);
   const Profile::Timed timed(profile_, name, linear.s8.data ? gemm_name() : kernels_.simd_name, count * in * out_count,
                              (count + out_count) * in * element + count * out_count * sizeof(float));
   // Tasks that follow each other share their columns: a panel of weights is read once while it is in the cache.
-  run(executor_, row_blocks * column_blocks, [&](int task, int thread) {
-    const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
-    const int m0 = task % row_blocks * block, n0 = task / row_blocks * columns;
-    const int m = std::min(block, rows.count - m0), n = std::min(columns, linear.out - n0);
-    const auto row = static_cast<std::size_t>(m0);
-    const Epilogue epilogue{linear.bias + n0, activation, residual ? residual + row * ld_residual + n0 : nullptr,
-                            ld_residual};
-    float* out = dst + row * ld_dst + n0;
-    if (linear.s8.data) {
-      const GemmU8S8Tile tile{.a = rows.q + row * rows.ldq_bytes,
-                              .lda_bytes = rows.ldq_bytes,
-                              .rows = m,
-                              .b = linear.s8.at_panel(n0 / PackedS8::panel),
-                              .b_sum = linear.col_sum + n0,
-                              .cols = n,
-                              .k = rows.k,
-                              .k_padded = linear.s8.k_padded(),
-                              .acc = s.acc,
-                              .ldacc = align_up(static_cast<std::size_t>(n), PackedS8::panel),
-                              .scratch = s.gemm};
-      const Dequant dequant{rows.quant + row, linear.col_scale + n0, linear.col_sum + n0, rows.k};
-      if (provider_ && provider_->run(tile, thread))
-        kernels_.finish_s32(s.acc, tile.ldacc, m, n, dequant, epilogue, out, ld_dst);
-      else
-        kernels_.linear_u8s8(tile, dequant, epilogue, out, ld_dst);
-    } else {
-      auto* acc = reinterpret_cast<float*>(s.acc);
-      kernels_.gemm_f32(rows.f + row * rows.ldf, rows.ldf, m, linear.f32.at_panel(n0 / PackedF32::panel), rows.k,
-                        ceil_div(n, PackedF32::panel), acc, static_cast<std::size_t>(columns));
-      kernels_.finish_f32(acc, static_cast<std::size_t>(columns), m, n, epilogue, out, ld_dst);
-    }
-  });
+  row_tasks_.run(executor_, blocks, ceil_div(linear.out, columns),
+                 [&](RowBlocks::Rows block, int tile_index, int thread) {
+                   const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
+                   const int m = block.count, n0 = tile_index * columns, n = std::min(columns, linear.out - n0);
+                   const auto row = static_cast<std::size_t>(block.first);
+                   const Epilogue epilogue{linear.bias + n0, activation,
+                                           residual ? residual + row * ld_residual + n0 : nullptr, ld_residual};
+                   float* out = dst + row * ld_dst + n0;
+                   if (linear.s8.data) {
+                     const GemmU8S8Tile tile{.a = rows.q + row * rows.ldq_bytes,
+                                             .lda_bytes = rows.ldq_bytes,
+                                             .rows = m,
+                                             .b = linear.s8.at_panel(n0 / PackedS8::panel),
+                                             .b_sum = linear.col_sum + n0,
+                                             .cols = n,
+                                             .k = rows.k,
+                                             .k_padded = linear.s8.k_padded(),
+                                             .acc = s.acc,
+                                             .ldacc = align_up(static_cast<std::size_t>(n), PackedS8::panel),
+                                             .scratch = s.gemm};
+                     const Dequant dequant{rows.quant + row, linear.col_scale + n0, linear.col_sum + n0, rows.k};
+                     if (provider_ && provider_->run(tile, thread))
+                       kernels_.finish_s32(s.acc, tile.ldacc, m, n, dequant, epilogue, out, ld_dst);
+                     else
+                       kernels_.linear_u8s8(tile, dequant, epilogue, out, ld_dst);
+                   } else {
+                     auto* acc = reinterpret_cast<float*>(s.acc);
+                     kernels_.gemm_f32(rows.f + row * rows.ldf, rows.ldf, m, linear.f32.at_panel(n0 / PackedF32::panel),
+                                       rows.k, ceil_div(n, PackedF32::panel), acc, static_cast<std::size_t>(columns));
+                     kernels_.finish_f32(acc, static_cast<std::size_t>(columns), m, n, epilogue, out, ld_dst);
+                   }
+                 });
 }
 
 }  // namespace vitrail

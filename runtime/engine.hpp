@@ -8,6 +8,7 @@
 #include "runtime/kernels.hpp"
 #include "runtime/plan.hpp"
 #include "runtime/profile.hpp"
+#include "runtime/row_tasks.hpp"
 #include "runtime/storage.hpp"
 #include "runtime/thread_pool.hpp"
 #include "runtime/weights.hpp"
@@ -43,10 +44,8 @@ struct AttentionScratch {
   float* context = nullptr;     ///< f32: [query_block, head_dim rounded up to 16]
 };
 
-/// A linear layer's rows are cut into blocks of this many, all but the last equal.
+/// Rows of a tile: as many as fit, and in blocks that are about equal.
 int tile_rows(int rows, int row_unit);
-
-inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 class Engine {
  public:
@@ -113,7 +112,11 @@ class Engine {
     AttentionScratch attention;
   };
   const char* gemm_name() const { return provider_ ? provider_name_.c_str() : kernels_.gemm_name; }
-  int tile_columns(int row_blocks, int out) const;
+  RowBlocks blocks_of(int rows) const;
+  int tile_columns(const RowBlocks& blocks, int out) const;
+  /// Calls task(first row, count, thread) for some rows at a time.
+  template <class Function>
+  void each_rows(int rows, const Function& task);
   Scratch scratch_of(std::byte* base, std::size_t* bytes) const;
   void place_attention(Layout& layout, AttentionScratch& s) const;
   /// What both arithmetics are given.
@@ -141,6 +144,7 @@ class Engine {
   Profile profile_;
   std::unique_ptr<ThreadPool> own_threads_;  ///< unless the application has its own
   Executor& executor_;
+  RowTasks row_tasks_;
   int max_row_ = 0;
   Heads heads_;
   std::size_t scratch_bytes_ = 0;

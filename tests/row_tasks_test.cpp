@@ -1,0 +1,106 @@
+#include "runtime/row_tasks.hpp"
+
+#include <doctest/doctest.h>
+
+#include <mutex>
+#include <vector>
+
+using namespace vitrail;
+
+namespace {
+
+/// An application's executor whose tasks all run on one of its threads.
+class OnThread final : public Executor {
+ public:
+  OnThread(int threads, int thread) : threads_(threads), thread_(thread) {}
+  int threads() const noexcept override { return threads_; }
+  void run(int count, Task task, const void* context) noexcept override {
+    for (int i = 0; i < count; ++i) task(context, i, thread_);
+  }
+
+ private:
+  int threads_, thread_;
+};
+
+struct Call {
+  int first, count, index, thread;
+};
+
+std::vector<Call> calls(Executor& executor, RowTasks& tasks, const RowBlocks& blocks, int per_block) {
+  std::vector<Call> all;
+  std::mutex mutex;
+  tasks.run(executor, blocks, per_block, [&](RowBlocks::Rows rows, int index, int thread) {
+    const std::lock_guard lock(mutex);
+    all.push_back({rows.first, rows.count, index, thread});
+  });
+  return all;
+}
+
+/// Whether every row has every index once.
+bool complete(const std::vector<Call>& all, int rows, int per_block) {
+  std::vector<int> seen(static_cast<std::size_t>(rows * per_block));
+  for (const Call& c : all)
+    for (int r = c.first; r < c.first + c.count; ++r) ++seen.at(static_cast<std::size_t>(r * per_block + c.index));
+  for (const int n : seen)
+    if (n != 1) return false;
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("every row gets every task once, on any number of threads, job after job") {
+  for (const int threads : {1, 2, 3, 16}) {
+    ThreadPool pool(threads);
+    RowTasks tasks(threads);
+    for (const int rows : {1, 5, 6, 29, 42, 43, 50, 196, 197, 394, 577})
+      for (const auto& [block, unit] : {std::pair{42, 6}, {48, 4}, {6, 6}, {1, 1}})
+        for (const int per_block : {1, 3}) {
+          CAPTURE(threads);
+          CAPTURE(rows);
+          CAPTURE(block);
+          const RowBlocks blocks(rows, block, unit, threads);
+          const auto all = calls(pool, tasks, blocks, per_block);
+          CHECK(complete(all, rows, per_block));
+          CHECK(all.size() == static_cast<std::size_t>(blocks.count(threads) * per_block));
+          for (const Call& c : all) {
+            CHECK(c.count >= 1);
+            CHECK(c.count <= block);
+            CHECK(c.first % unit == 0);
+          }
+        }
+  }
+}
+
+TEST_CASE("a thread takes its own rows first, then shared ones, then those of a thread that does nothing") {
+  constexpr int threads = 3, per_block = 4, rows = 400;
+  const RowBlocks blocks(rows, 42, 6, threads);
+  REQUIRE(blocks.own() == 3);
+  REQUIRE(blocks.shared() > 0);
+  RowTasks tasks(threads);
+  for (int thread = 0; thread < threads; ++thread) {
+    OnThread executor(threads, thread);
+    const auto all = calls(executor, tasks, blocks, per_block);
+    CHECK(complete(all, rows, per_block));
+    const int own = blocks.own() * per_block, shared = blocks.shared() * per_block;
+    const int first_own = blocks.owned_by(thread, 0).first, first_shared = blocks.shared(0).first;
+    for (int i = 0; i < static_cast<int>(all.size()); ++i) {
+      const Call& c = all[static_cast<std::size_t>(i)];
+      const bool is_own = c.first >= first_own && c.first < first_own + blocks.own() * 42;
+      CHECK(is_own == (i < own));
+      CHECK((c.first >= first_shared) == (i >= own && i < own + shared));
+    }
+    // Blocks take turns: what belongs to an index is used by all of them while it is in the cache.
+    CHECK(all[0].index == 0);
+    CHECK(all[1].index == 0);
+    CHECK(all[1].first == all[0].first + 42);
+    CHECK(all[3].index == 1);
+  }
+}
+
+TEST_CASE("one thread has all rows, in equal blocks") {
+  const RowBlocks blocks(197, 42, 6, 1);
+  CHECK(blocks.own() == 5);
+  CHECK(blocks.shared() == 0);
+  CHECK(blocks.owned_by(0, 4).first == 168);
+  CHECK(blocks.owned_by(0, 4).count == 29);
+}
