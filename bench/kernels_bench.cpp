@@ -170,7 +170,7 @@ void softmax_quantize(benchmark::State& state, const Kernels& kernels, int cols)
   Random random(6);
   for (std::size_t i = 0; i < n * width; ++i) acc.data[i] = random.integer(-60000, 60000);
   const auto scale = floats(width);
-  Buffer<float> scratch(2 * width);
+  Buffer<float> scratch(3 * width);
   Buffer<std::uint8_t> p(n * width);
   std::vector<RowQuant> quant(n);
   for (auto _ : state) {

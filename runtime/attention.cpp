@@ -64,7 +64,7 @@ std::size_t Engine::heads_bytes() const {
 void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
   const auto tokens = static_cast<std::size_t>(heads_.tokens), dim = static_cast<std::size_t>(heads_.head_dim);
   if (heads_.dtype == DType::int8) {
-    s.scores = layout.take<float>(2 * align_up(tokens));
+    s.scores = layout.take<float>(3 * align_up(tokens));
     s.acc = layout.take<std::int32_t>(query_block * std::max(align_up(tokens), align_up(dim)));
     s.q = layout.take<std::uint8_t>(query_block * align_up(dim));
     s.p = layout.take<std::uint8_t>(query_block * align_up(tokens));

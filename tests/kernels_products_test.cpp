@@ -344,7 +344,7 @@ TEST_CASE("quantised attention weights equal the reference on every class, and s
     const int k = cols % 2 == 0 ? 64 : 1024;
     const auto run = [&](const Kernels& kernels) {
       Weights w{std::vector<std::uint8_t>(count), quant};
-      std::vector<float> scratch(2 * ld);
+      std::vector<float> scratch(3 * ld);
       kernels.softmax_quantize(acc.data(), ld, rows, cols, {w.quant.data(), col_scale.data(), col_sum.data(), k},
                                0.125f, scratch.data(), w.p.data(), ld, w.quant.data());
       return w;

@@ -230,12 +230,15 @@ void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int 
   const float* col_scale = d.col_scale;  // copies, which no store can change
   const std::int32_t* col_sum = d.col_sum;
   const bool f32 = d.fits_f32();
-  float* const row = scratch;
-  float* const f32_sum = scratch + round_up(cols, 16);
+  const int pitch = round_up(cols, 16);
+  float* const f32_sum = scratch + 2 * pitch;
   if (f32)
     for (int t = 0; t < cols; t += 16) to_float(I::load(col_sum + t)).store(f32_sum + t);
-  for (int m = 0; m < rows; ++m, acc += ldacc, p += ldp_bytes) {
-    const RowQuant query = d.row[m];
+
+  /// Leaves a row's scores in `row` and returns the largest.
+  const auto score = [=](int m, float* row) __attribute__((always_inline)) {
+    const std::int32_t* sums = acc + m * ldacc;
+    const std::int32_t zero_point = -d.row[m].zero_point;
     V high[2] = {V::all(-__builtin_inff()), V::all(-__builtin_inff())};
     const auto see = [&](auto sum) __attribute__((always_inline)) {
       in_turns(
@@ -247,15 +250,19 @@ void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int 
           });
     };
     if (f32)
-      see([ =, zero_point = V::all(static_cast<float>(-query.zero_point)) ](int t) __attribute__((always_inline)) {
-        return plus_exact_product(to_float(I::load(acc + t)), zero_point, V::load(f32_sum + t));
+      see([ =, zero_point = V::all(static_cast<float>(zero_point)) ](int t) __attribute__((always_inline)) {
+        return plus_exact_product(to_float(I::load(sums + t)), zero_point, V::load(f32_sum + t));
       });
     else
-      see([ =, zero_point = I::all(-query.zero_point) ](int t) __attribute__((always_inline)) {
-        return to_float(plus_product(I::load(acc + t), zero_point, I::load(col_sum + t)));
+      see([ =, zero_point = I::all(zero_point) ](int t) __attribute__((always_inline)) {
+        return to_float(plus_product(I::load(sums + t), zero_point, I::load(col_sum + t)));
       });
+    return fold_max(max(high[0], high[1]));
+  };
+  const auto weigh = [=](int m, const float* row, float top) __attribute__((always_inline)) {
     using E = numerics::Exp2S8;
-    const float top = fold_max(max(high[0], high[1])), factor = query.scale * scale * E::log2e;
+    const float factor = d.row[m].scale * scale * E::log2e;
+    std::uint8_t* const weights = p + m * ldp_bytes;
     const auto weight = [=](int at) __attribute__((always_inline)) {
       return exp2_s8(fma(V::load(row + at) - V::all(top), V::all(factor), V::all(E::log2_255)));
     };
@@ -268,16 +275,24 @@ void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int 
         sum[j] = sum[j] + w;
         steps[j] = round_to_int(w);
       });
-      store_u8(steps, 0, p + t);
+      store_u8(steps, 0, weights + t);
     }
     unroll<4>([&](auto j) __attribute__((always_inline)) {
       const int at = t + 16 * j, count = cols - at;
       if (count <= 0) return;
       const V w = weight(at);
       sum[j] = sum[j] + (count >= 16 ? w : w * V::load(counted.first(count)));
-      store_u8(round_to_int(w), 0, p + at);
+      store_u8(round_to_int(w), 0, weights + at);
     });
     quant[m] = {1.0f / fold_sum((sum[0] + sum[2]) + (sum[1] + sum[3])), 0};
+  };
+  // Two rows at a time, if the nearest cache holds them: one is scored while the other's maximum is folded.
+  const int together = cols <= 1024 ? 2 : 1;
+  for (int m = 0; m < rows; m += together) {
+    const int count = rows - m < together ? rows - m : together;
+    float top[2];
+    for (int r = 0; r < count; ++r) top[r] = score(m + r, scratch + r * pitch);
+    for (int r = 0; r < count; ++r) weigh(m + r, scratch + r * pitch, top[r]);
   }
 }
 
