@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How well the products' inner loops fill the multiply pipes, by llvm-mca's models of the cores.
 
-For each class: the loop of its compiled product that multiplies most (of two alike the longer one: the other only measures
-the peak), as cycles per iteration, against the cycles of its
+For each class: the loop of its compiled product that multiplies most (of several that do, the one that occurs most often,
+and of two alike the longer one: the other only measures the peak), as cycles per iteration, against the cycles of its
 multiplications alone (with the same registers): 100 % is what the multiply pipes can do at most.
 
   cmake --preset aarch64 && cmake --build --preset aarch64 --target vitrail
@@ -72,7 +72,8 @@ def main():
         is_multiply = re.compile(rf"({multiply})\s").match
         # One that fetches ahead is for the first rows only.
         candidates = [loop for loop in loops(architecture, name) if not any(i.startswith("prefetch") for i in loop)]
-        body = max(candidates, key=lambda loop: (sum(bool(is_multiply(i)) for i in loop), len(loop)))
+        sizes = [(sum(bool(is_multiply(i)) for i in loop), len(loop)) for loop in candidates]
+        body = candidates[sizes.index(max(sizes, key=lambda size: (size[0], sizes.count(size), size[1])))]
         alone = [i for i in body if is_multiply(i)]
         if multiply == "vpmaddwd":  # does not add: what its operands wait for is not in the way
             width = re.search("[xyz]mm", alone[0])[0]

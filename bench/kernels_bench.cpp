@@ -67,29 +67,42 @@ void share_of_peak(benchmark::State& state, std::uint64_t (*burst)(int), double 
   state.counters["of_peak"] = Counter(macs * static_cast<double>(state.iterations()) / peaks[burst], Counter::kIsRate);
 }
 
-void gemm_u8s8(benchmark::State& state, const Kernels& kernels, int n, int k) {
+/// One layer's int8 product, tile by tile. `linear`: with its epilogue, GELU where it widens, else the residual.
+void product(benchmark::State& state, const Kernels& kernels, int n, int k, bool linear) {
   Buffer<std::uint8_t> a(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)),
       scratch(Kernels::gemm_scratch_bytes);
   Buffer<std::int8_t> b(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
   constexpr int columns = Kernels::max_tile_cols, rows = 42;
-  Buffer<std::int32_t> acc(static_cast<std::size_t>(rows) * columns), b_sum(static_cast<std::size_t>(n));
+  const auto ld = static_cast<std::size_t>(n);
+  Buffer<std::int32_t> acc(static_cast<std::size_t>(rows) * columns), b_sum(ld);
+  auto y = floats(static_cast<std::size_t>(tokens) * ld);
+  const auto scale = floats(ld), bias = floats(ld);
+  const std::vector<RowQuant> quant(tokens, {1e-5f, 128});
   Random random(2);
   for (int i = 0; i < tokens * k; ++i) a.data[i] = static_cast<std::uint8_t>(random.bits());
   for (int i = 0; i < n * k; ++i) b.data[i] = static_cast<std::int8_t>(random.integer(-127, 127));
   for (auto _ : state)
     for (int n0 = 0; n0 < n; n0 += columns)
-      for (int m = 0; m < tokens; m += rows)
-        kernels.gemm_u8s8({.a = a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k),
-                           .lda_bytes = static_cast<std::size_t>(k),
-                           .rows = std::min(rows, tokens - m),
-                           .b = b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k),
-                           .b_sum = b_sum.data + n0,
-                           .cols = std::min(columns, n - n0),
-                           .k = k,
-                           .k_padded = k,
-                           .acc = acc.data,
-                           .ldacc = columns,
-                           .scratch = scratch.data});
+      for (int m = 0; m < tokens; m += rows) {
+        const GemmU8S8Tile tile{.a = a.data + static_cast<std::size_t>(m) * static_cast<std::size_t>(k),
+                                .lda_bytes = static_cast<std::size_t>(k),
+                                .rows = std::min(rows, tokens - m),
+                                .b = b.data + static_cast<std::size_t>(n0) * static_cast<std::size_t>(k),
+                                .b_sum = b_sum.data + n0,
+                                .cols = std::min(columns, n - n0),
+                                .k = k,
+                                .k_padded = k,
+                                .acc = acc.data,
+                                .ldacc = columns,
+                                .scratch = scratch.data};
+        float* dst = y.data + static_cast<std::size_t>(m) * ld + n0;
+        const Epilogue epilogue{bias.data + n0, n > k ? Activation::gelu_erf : Activation::none, n > k ? nullptr : dst,
+                                ld};
+        if (linear)
+          kernels.linear_u8s8(tile, {quant.data() + m, scale.data + n0, b_sum.data + n0, k}, epilogue, dst, ld);
+        else
+          kernels.gemm_u8s8(tile);
+      }
   rate(state, "GMAC/s", static_cast<double>(tokens) * n * k);
   share_of_peak(state, kernels.peak_u8s8, static_cast<double>(tokens) * n * k);
 }
@@ -329,7 +342,13 @@ int main(int argc, char** argv) {
     };
     for (const int d : {192, 384, 768, 1024}) {  // Ti, S, B, L
       for (const auto& [n, k] : {std::pair{3 * d, d}, {d, d}, {4 * d, d}, {d, 4 * d}}) {
-        add("gemm_u8s8/" + shape(tokens, n, k) + p.name, gemm_u8s8, p.kernels, n, k);
+        add("gemm_u8s8/" + shape(tokens, n, k) + p.name, product, p.kernels, n, k, false);
+        add("linear_u8s8/" + shape(tokens, n, k) + p.name, product, p.kernels, n, k, true);
+        if (p.kernels.linear_at_once) {
+          Kernels apart = p.kernels;
+          apart.linear_at_once = nullptr;
+          add("linear_u8s8_apart/" + shape(tokens, n, k) + p.name, product, apart, n, k, true);
+        }
         add("gemm_f32/" + shape(tokens, n, k) + p.name, gemm_f32, p.kernels, n, k);
       }
       const std::string rows = std::to_string(tokens) + "x" + std::to_string(d) + "/" + p.name;
