@@ -34,7 +34,10 @@ struct Vnni {
         const V four = S::broadcast(a + m * lda_bytes + i);
         unroll<N>([&](auto j) __attribute__((always_inline)) { S::multiply_add(sum[m][j], four, column[j]); });
       });
-      unroll<N>([&](auto j) __attribute__((always_inline)) { VITRAIL_KEEP(column[j]); });
+      unroll<N>([&](auto j) __attribute__((always_inline)) {
+        const V& kept = column[j];  // Clang does not see in an asm what a lambda captures
+        VITRAIL_KEEP(kept);
+      });
     }
   }
 
