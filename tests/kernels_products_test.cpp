@@ -220,6 +220,7 @@ TEST_CASE("a linear layer's tile equals the product and then its epilogue on eve
         const Dequant dequant{quant.data(), col_scale.data(), col_sum.data(), k};
         Aligned<std::int8_t> b(n * K);
         const auto tile_for = [&](const Kernels& kernels) {
+          std::fill_n(b.data(), n * K, std::int8_t{0});  // each layout has its padding elsewhere
           for (int c = 0; c < cols; ++c)
             for (int i = 0; i < k; ++i)
               b.data()[kernels.layout_s8.at(c, i, shape.k_padded())] = w[static_cast<std::size_t>(c * k + i)];
