@@ -193,9 +193,9 @@ TEST_CASE("epilogues equal the reference on every class") {
 TEST_CASE("a linear layer's tile equals the product and then its epilogue on every class") {
   Random random(12);
   for (const int k : {1, 36, 197, 768, 33'025, 33'026})  // up to 33 025 a VNNI tile is finished at once
-    for (const int rows : {1, 5, 6, 13, 48})
+    for (const int rows : {1, 2, 9, 10, 11, 12})
       for (const int cols : {20, 48, 64, 192}) {
-        if (k > 768 && (rows != 5 || cols != 64)) continue;
+        if (k > 768 && (rows != 2 || cols != 64)) continue;
         CAPTURE(k);
         CAPTURE(rows);
         CAPTURE(cols);
