@@ -125,7 +125,8 @@ struct Vnni {
     }
   }
 
-  static bool linear_u8s8(const GemmU8S8Tile& t, const Dequant& d, const Epilogue& e, float* dst, std::size_t ld_dst) {
+  static bool linear_at_once(const GemmU8S8Tile& t, const Dequant& d, const Epilogue& e, float* dst,
+                             std::size_t ld_dst) {
     const bool gelu = e.activation == Activation::gelu_erf && !e.residual;
     if (t.cols % strip != 0 || t.k > largest_k || !(gelu || e.activation == Activation::none)) return false;
     std::int32_t rows[Kernels::max_tile_rows];
@@ -152,7 +153,7 @@ struct Vnni {
 
   static void install(Kernels& k, const char* name) {
     k.gemm_u8s8 = gemm_u8s8;
-    k.linear_at_once = linear_u8s8;
+    k.linear_at_once = linear_at_once;
     k.peak_u8s8 = peak_u8s8;
     k.gemm_row_unit = S::row_block;
     k.gemm_name = name;
