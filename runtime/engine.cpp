@@ -39,6 +39,20 @@ int Engine::tile_columns(const RowBlocks& blocks, int out) const {
   return ceil_div(panels, least) * PackedS8::panel;
 }
 
+/// What a tile may fetch: each of a thread's own blocks its part of the weights of the next tiles, those from column n
+/// on. All of a thread's blocks multiply with them, and the first one would wait for memory.
+GemmU8S8Tile::Ahead Engine::ahead(const Linear& linear, int n, int columns, const RowBlocks::Rows& block) {
+  const bool more = n < linear.out;
+  const PackedS8& weights = more ? linear.s8 : linear.next;
+  if (block.turns == 0 || !weights.data) return {};
+  const int first = more ? n / PackedS8::panel : 0;
+  const int panels = std::min(columns / PackedS8::panel, weights.panels() - first);
+  const std::size_t all = static_cast<std::size_t>(panels) * PackedS8::panel *
+                          static_cast<std::size_t>(weights.k_padded()),
+                    part = align_up(all / static_cast<std::size_t>(block.turns));
+  return {weights.at_panel(first) + static_cast<std::size_t>(block.turn) * part, part};
+}
+
 template <class Function>
 void Engine::each_rows(int rows, const Function& task) {
   const int per_block = ceil_div(tile_rows(rows, kernels_.gemm_row_unit), rows_per_task);
@@ -239,7 +253,8 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
                                              .k_padded = linear.s8.k_padded(),
                                              .acc = s.acc,
                                              .ldacc = align_up(static_cast<std::size_t>(n), PackedS8::panel),
-                                             .scratch = s.gemm};
+                                             .scratch = s.gemm,
+                                             .ahead = ahead(linear, n0 + columns, columns, block)};
                      const Dequant dequant{rows.quant + row, linear.col_scale + n0, linear.col_sum + n0, rows.k};
                      if (provider_ && provider_->run(tile, thread))
                        kernels_.finish_s32(s.acc, tile.ldacc, m, n, dequant, epilogue, out, ld_dst);

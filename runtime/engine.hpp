@@ -114,6 +114,7 @@ class Engine {
   const char* gemm_name() const { return provider_ ? provider_name_.c_str() : kernels_.gemm_name; }
   RowBlocks blocks_of(int rows) const;
   int tile_columns(const RowBlocks& blocks, int out) const;
+  static GemmU8S8Tile::Ahead ahead(const Linear& linear, int n, int columns, const RowBlocks::Rows& block);
   /// Calls task(first row, count, thread) for some rows at a time.
   template <class Function>
   void each_rows(int rows, const Function& task);

@@ -18,6 +18,7 @@ class RowBlocks {
  public:
   struct Rows {
     int first, count;
+    int turn = 0, turns = 0;  ///< the turn-th of its thread's own blocks, of so many; a shared block: 0 of 0
   };
 
   /// @param block  rows of a block, a multiple of `unit`
@@ -33,7 +34,10 @@ class RowBlocks {
   int own() const { return own_; }        ///< blocks of each thread
   int shared() const { return shared_; }  ///< blocks that whoever comes first takes
   int count(int threads) const { return own_ * threads + shared_; }
-  Rows owned_by(int thread, int i) const { return at((thread * own_ + i) * block_, block_); }
+  Rows owned_by(int thread, int i) const {
+    const Rows rows = at((thread * own_ + i) * block_, block_);
+    return {rows.first, rows.count, i, own_};
+  }
   Rows shared(int i) const { return at(first_shared_ + i * piece_, piece_); }
 
  private:

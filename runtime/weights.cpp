@@ -51,6 +51,7 @@ class Packer {
   Decoder decoder(const DecoderSource& source);
   Linear patch_embedding();
   void tokens();
+  void link();
   Linear pack(int out, int in, const float* bias, const std::string& name, const RowReader& row);
   void pack_s8(Linear& linear, std::atomic<bool>& bad, const RowReader& row);
   void pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& row);
@@ -338,7 +339,22 @@ Status Packer::run() {
   if (source_.head_dist) w_.head_dist = linear(*source_.head_dist);
   if (source_.decoder && !failed()) w_.decoder = decoder(*source_.decoder);
   if (failed()) return *error_;
+  link();
   return {};
+}
+
+/// Tells the layers of the encoder and of the decoder what comes after them.
+void Packer::link() {
+  const auto link_all = [](Linear* first, std::vector<Block>& blocks) {
+    Linear* last = first;
+    for (Block& b : blocks)
+      for (Linear* each : {&b.qkv, &b.proj, &b.fc1, &b.fc2}) {
+        last->next = each->s8;
+        last = each;
+      }
+  };
+  link_all(&w_.patch, w_.blocks);
+  if (w_.decoder) link_all(&w_.decoder->embed, w_.decoder->blocks);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ struct Linear {
   const float* col_scale = nullptr;       ///< [out], int8 only: w = col_scale · s8
   const std::int32_t* col_sum = nullptr;  ///< [out], int8 only: Σ_k s8
   const float* bias = nullptr;            ///< [out]
+  PackedS8 next;                          ///< int8: the weights of the layer that comes after this one, or none
 
   /// Outputs first … first + count − 1 as a layer of their own; `first` is a multiple of PackedS8::panel.
   Linear part(int first, int count) const;

@@ -103,4 +103,14 @@ TEST_CASE("one thread has all rows, in equal blocks") {
   CHECK(blocks.shared() == 0);
   CHECK(blocks.owned_by(0, 4).first == 168);
   CHECK(blocks.owned_by(0, 4).count == 29);
+  CHECK(blocks.owned_by(0, 4).turn == 4);
+  CHECK(blocks.owned_by(0, 4).turns == 5);
+}
+
+TEST_CASE("a shared block is nobody's turn") {
+  const RowBlocks blocks(197, 42, 6, 2);
+  CHECK(blocks.owned_by(1, 0).turn == 0);
+  CHECK(blocks.owned_by(1, 1).turn == 1);
+  CHECK(blocks.owned_by(1, 1).turns == 2);
+  CHECK(blocks.shared(0).turns == 0);
 }

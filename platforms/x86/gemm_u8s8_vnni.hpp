@@ -22,12 +22,30 @@ struct Vnni {
   static constexpr int lanes = sizeof(V) / 4, per_sixteen = 16 / lanes;
   static constexpr int strip = S::registers * lanes;  ///< columns that are multiplied together
 
+  /// Fetches a tile's share of what comes after it, some bytes with every four of k, so that it never waits for many
+  /// lines at once.
+  struct Fetch {
+    const std::int8_t* at;
+    std::ptrdiff_t step;
+
+    explicit Fetch(const GemmU8S8Tile& t) : at(t.ahead.data ? t.ahead.data : t.b), step(0) {
+      const int blocks = round_up(t.cols, strip) / strip * (round_up(t.rows, S::row_block) / S::row_block);
+      if (t.ahead.data) step = static_cast<std::ptrdiff_t>(t.ahead.bytes) / (blocks * (round_up(t.k, 4) / 4)) + 1;
+    }
+    VITRAIL_INLINE void next() {
+      __builtin_prefetch(at, 0, 2);  // into the second cache: the nearest one is full of this tile
+      at += step;
+    }
+  };
+
   /// M rows × N registers over all of k.
   template <int M, int N>
   VITRAIL_INLINE static void multiply(Sums<M, N>& sum, const std::uint8_t* a, std::size_t lda_bytes,
-                                      const std::int8_t* b, int k) {
+                                      const std::int8_t* b, int k, Fetch& fetch) {
+    Fetch f = fetch;
     unroll<M * N>([&](auto i) __attribute__((always_inline)) { sum[i / N][i % N] = S::zero(); });
     for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4) {
+      f.next();
       V column[N];
       unroll<N>([&](auto j) __attribute__((always_inline)) { column[j] = S::load(b + j * sizeof(V)); });
       unroll<M>([&](auto m) __attribute__((always_inline)) {
@@ -39,13 +57,14 @@ struct Vnni {
         VITRAIL_KEEP(kept);
       });
     }
+    fetch = f;
   }
 
   template <int M, int N>
   VITRAIL_TILE static void multiply_store(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k,
-                                          std::int32_t* acc, std::size_t ldacc) {
+                                          Fetch& fetch, std::int32_t* acc, std::size_t ldacc) {
     Sums<M, N> sum;
-    multiply<M, N>(sum, a, lda_bytes, b, k);
+    multiply<M, N>(sum, a, lda_bytes, b, k, fetch);
     unroll<M * N>([&](auto i) __attribute__((always_inline)) {
       S::store(acc + i / N * ldacc + i % N * lanes, sum[i / N][i % N]);
     });
@@ -54,13 +73,14 @@ struct Vnni {
   static void gemm_u8s8(const GemmU8S8Tile& t) {
     constexpr LayoutS8 layout;
     constexpr int sixteens = strip / 16;
+    Fetch fetch(t);
     in_blocks<sixteens>(round_up(t.cols, 16) / 16, [&](auto count, int first) {
       constexpr int N = count * per_sixteen;
       const int n = 16 * first;
       const std::int8_t* b = t.b + layout.at(n, 0, t.k_padded);
       // Of half a strip twice as many rows, or each sum would wait for its last one.
       in_blocks<2 * N <= S::registers ? 2 * S::row_block : S::row_block>(t.rows, [&](auto M, int m) {
-        multiply_store<M, N>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, t.acc + m * t.ldacc + n, t.ldacc);
+        multiply_store<M, N>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, fetch, t.acc + m * t.ldacc + n, t.ldacc);
       });
     });
   }
@@ -93,11 +113,11 @@ struct Vnni {
   /// M rows × a strip, finished while their sums are in registers and the next strip's multiplications begin.
   template <int M, Activation activation, bool has_residual>
   VITRAIL_TILE static void multiply_finish(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k,
-                                           const Finish& finish) {
+                                           Fetch& fetch, const Finish& finish) {
     using A = typename S::Arch;
     using F = xsimd::batch<float, A>;
     Sums<M, S::registers> sum;
-    multiply<M, S::registers>(sum, a, lda_bytes, b, k);
+    multiply<M, S::registers>(sum, a, lda_bytes, b, k, fetch);
     const Finish f = finish;  // a copy, which no store to dst can change
     unroll<S::registers>([&](auto j) __attribute__((always_inline)) {
       constexpr int n = j * lanes;
@@ -117,10 +137,12 @@ struct Vnni {
   template <Activation activation, bool has_residual>
   static void linear_strips(const GemmU8S8Tile& t, const Finish& finish) {
     constexpr LayoutS8 layout;
+    Fetch fetch(t);
     for (int n = 0; n < t.cols; n += strip) {
       const std::int8_t* b = t.b + layout.at(n, 0, t.k_padded);
       in_blocks<S::row_block>(t.rows, [&](auto M, int m) {
-        multiply_finish<M, activation, has_residual>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, finish.at(m, n));
+        multiply_finish<M, activation, has_residual>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, fetch,
+                                                     finish.at(m, n));
       });
     }
   }
