@@ -24,13 +24,12 @@ struct ErfSqrt2 {
                                   1.217454905e-03f};
 };
 
-/// The erf GELU of an int8 product, x · Φ(x): Φ = fma(y, P(y²), ½) with y = clamp(x, −limit, limit) and P by Horner's
-/// rule. What it is for is rounded to u8 next, in steps of a hundredth and more: absolute error 2e-4. A minimax fit
-/// whose Φ is 0 and 1 at the limits.
+/// The erf GELU of an int8 product, of half its argument: h + min(|h|, T) with T = h² · P(h²) by Horner's rule, a
+/// minimax fit to |h| · erf(√2 · |h|) that exceeds |h| where the two are nearly the same. What it is for is rounded to
+/// u8 next, in steps of a hundredth and more: absolute error 1.1e-3.
 struct GeluS8 {
-  static constexpr float limit = 4.0f;
-  static constexpr float c[7] = {3.978703022e-01f, -6.455440074e-02f, 8.763690479e-03f, -8.121873834e-04f,
-                                 4.776387505e-05f, -1.588826649e-06f, 2.258819798e-08f};
+  static constexpr float c[5] = {1.576478004e+00f, -9.542995095e-01f, 4.263320863e-01f, -1.047457531e-01f,
+                                 1.056462154e-02f};
 };
 
 /// 2^x for attention weights, which are rounded to u8 next: x ≥ lowest, n = rne(x), r = x − n,

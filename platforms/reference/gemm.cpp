@@ -39,13 +39,12 @@ float activate(float x, Activation activation) {
   return std::fma(half, erf, half);
 }
 
-float activate_s8(float x, Activation activation) {
-  if (activation != Activation::gelu_erf) return activate(x, activation);
+float gelu_s8(float half) {
   using G = numerics::GeluS8;
-  const float y = std::clamp(x, -G::limit, G::limit), y2 = y * y;
-  float p = G::c[6];
-  for (int i = 5; i >= 0; --i) p = std::fma(p, y2, G::c[i]);
-  return x * std::fma(y, p, 0.5f);
+  const float square = half * half;
+  float p = G::c[4];
+  for (int i = 3; i >= 0; --i) p = std::fma(p, square, G::c[i]);
+  return half + std::min(std::fabs(half), p * square);
 }
 
 namespace {
@@ -84,11 +83,13 @@ float add_residual(float y, int m, int n, const Epilogue& e) {
 
 void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
                 float* dst, std::size_t ld_dst) {
+  const bool gelu = e.activation == Activation::gelu_erf;
+  const float part = gelu ? 0.5f : 1.0f;
   for (int m = 0; m < rows; ++m)
     for (int n = 0; n < cols; ++n) {
       const float sum = static_cast<float>(acc[m * ldacc + n] - d.row[m].zero_point * d.col_sum[n]);
-      const float y = std::fma(sum, d.row[m].scale * d.col_scale[n], e.bias ? e.bias[n] : 0.0f);
-      dst[m * ld_dst + n] = add_residual(activate_s8(y, e.activation), m, n, e);
+      const float y = std::fma(sum, d.row[m].scale * part * d.col_scale[n], e.bias ? e.bias[n] * part : 0.0f);
+      dst[m * ld_dst + n] = add_residual(gelu ? gelu_s8(y) : activate(y, e.activation), m, n, e);
     }
 }
 

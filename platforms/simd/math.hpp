@@ -86,13 +86,14 @@ VITRAIL_INLINE F16<A> gelu_erf(F16<A> all) {
       all);
 }
 
+/// numerics::GeluS8 of half the argument.
 template <class A>
-VITRAIL_INLINE xsimd::batch<float, A> gelu_s8(xsimd::batch<float, A> x) {
+VITRAIL_INLINE xsimd::batch<float, A> gelu_s8(xsimd::batch<float, A> half) {
   using G = numerics::GeluS8;
-  const auto y = clamp<A>(x, -G::limit, G::limit), y2 = y * y;
-  auto p = splat<A>(G::c[6]);
-  unroll<6>([&](auto i) __attribute__((always_inline)) { p = fma_batch<A>(p, y2, splat<A>(G::c[5 - i])); });
-  return x * fma_batch<A>(y, p, splat<A>(0.5f));
+  const auto square = half * half;
+  auto p = splat<A>(G::c[4]);
+  unroll<4>([&](auto i) __attribute__((always_inline)) { p = fma_batch<A>(p, square, splat<A>(G::c[3 - i])); });
+  return half + xsimd::min(xsimd::abs(half), p * square);
 }
 
 template <class A>
@@ -101,7 +102,7 @@ VITRAIL_INLINE F16<A> gelu_s8(F16<A> all) {
       [](auto x) __attribute__((always_inline)) { return gelu_s8<A>(x); }, all);
 }
 
-/// @tparam s8  of an int8 product
+/// @tparam s8  of an int8 product, whose erf GELU is given half of x
 template <Activation activation, bool s8, class A>
 VITRAIL_INLINE F16<A> activate(F16<A> x) {
   using V = F16<A>;

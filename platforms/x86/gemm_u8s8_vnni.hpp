@@ -95,15 +95,14 @@ struct Vnni {
   /// What finish_s32 is given, from one row and column on.
   struct Finish {
     const std::int32_t *row_factors, *column_factors;
-    const RowQuant* quant;
-    const float *col_scale, *bias, *residual;
+    const float *row_scale, *col_scale, *bias, *residual;
     std::size_t ld_residual;
     float* dst;
     std::size_t ld_dst;
 
     Finish at(int m, int n) const {
       return {row_factors + m, column_factors + n,
-              quant + m,       col_scale + n,
+              row_scale + m,   col_scale + n,
               bias + n,        residual ? residual + m * ld_residual + n : nullptr,
               ld_residual,     dst + m * ld_dst + n,
               ld_dst};
@@ -125,7 +124,7 @@ struct Vnni {
       const F col_scale = F::load_unaligned(f.col_scale + n), bias = F::load_unaligned(f.bias + n);
       unroll<M>([&](auto m) __attribute__((always_inline)) {
         S::multiply_add_words(sum[m][j], f.row_factors + m, factors);
-        const F scale = F(f.quant[m].scale) * col_scale;
+        const F scale = F(f.row_scale[m]) * col_scale;
         F y = simd::fma_batch<A>(xsimd::to_float(xsimd::batch<std::int32_t, A>(sum[m][j])), scale, bias);
         if constexpr (activation == Activation::gelu_erf) y = simd::gelu_s8<A>(y);
         if constexpr (has_residual) y = F::load_unaligned(f.residual + m * f.ld_residual + n) + y;
@@ -152,10 +151,16 @@ struct Vnni {
     const bool gelu = e.activation == Activation::gelu_erf && !e.residual;
     if (t.cols % strip != 0 || t.k > largest_k || !(gelu || e.activation == Activation::none)) return false;
     std::int32_t rows[Kernels::max_tile_rows];
+    float row_scale[Kernels::max_tile_rows];
     alignas(64) std::int32_t columns[Kernels::max_tile_cols];
-    for (int m = 0; m < t.rows; ++m) rows[m] = row_factors(d.row[m].zero_point);
+    alignas(64) float room[Kernels::max_tile_cols];
+    for (int m = 0; m < t.rows; ++m) {
+      rows[m] = row_factors(d.row[m].zero_point);
+      row_scale[m] = d.row[m].scale * simd::part_of(e.activation);
+    }
     for (int n = 0; n < t.cols; ++n) columns[n] = column_factors(d.col_sum[n]);
-    const Finish finish{rows, columns, d.row, d.col_scale, simd::bias_of(e), e.residual, e.ld_residual, dst, ld_dst};
+    const float* bias = simd::part_of_bias<typename S::Arch>(e, t.cols, room);
+    const Finish finish{rows, columns, row_scale, d.col_scale, bias, e.residual, e.ld_residual, dst, ld_dst};
     gelu         ? linear_strips<Activation::gelu_erf, false>(t, finish)
     : e.residual ? linear_strips<Activation::none, true>(t, finish)
                  : linear_strips<Activation::none, false>(t, finish);
