@@ -2,8 +2,8 @@
 """How well the products' inner loops fill the multiply pipes, by llvm-mca's models of the cores.
 
 For each class: the loop of its compiled product that multiplies most (of several that do, the one that occurs most often,
-and of two alike the longer one), as cycles per iteration, against the cycles of its
-multiplications alone (with the same registers): 100 % is what the multiply pipes can do at most.
+and of two alike the longer one), as cycles per iteration, against the cycles of its multiplications alone (with the same
+registers): 100 % is what the multiply pipes can do at most.
 
   cmake --preset aarch64 && cmake --build --preset aarch64 --target vitrail
   bench/inner_loops.py [LLVM_MCA]        # by default llvm-mca-19; libraries that are not built are left out

@@ -99,7 +99,8 @@ struct GemmU8S8Tile {
                       ///< a multiple of 16 columns is: sums of the padding
   std::size_t ldacc;  ///< a multiple of 16, ≥ cols rounded up to 64
   void* scratch;      ///< Kernels::gemm_scratch_bytes, 64-byte aligned, contents undefined
-  /// Weights that will be read soon, or none: a kernel may fetch them into the cache as it goes.
+  /// Weights that will be read soon, or none: a kernel may fetch them into the cache as it goes, and a
+  /// little of what lies behind them.
   struct Ahead {
     const std::int8_t* data = nullptr;
     std::size_t bytes = 0;

@@ -35,8 +35,10 @@ class RowBlocks {
   int shared() const { return shared_; }  ///< blocks that whoever comes first takes
   int count(int threads) const { return own_ * threads + shared_; }
   Rows owned_by(int thread, int i) const {
-    const Rows rows = at((thread * own_ + i) * block_, block_);
-    return {rows.first, rows.count, i, own_};
+    Rows rows = at((thread * own_ + i) * block_, block_);
+    rows.turn = i;
+    rows.turns = own_;
+    return rows;
   }
   Rows shared(int i) const { return at(first_shared_ + i * piece_, piece_); }
 

@@ -345,8 +345,7 @@ Status Packer::run() {
 
 /// Tells the layers of the encoder and of the decoder what comes after them.
 void Packer::link() {
-  const auto link_all = [](Linear* first, std::vector<Block>& blocks) {
-    Linear* last = first;
+  const auto link_all = [](Linear* last, std::vector<Block>& blocks) {
     for (Block& b : blocks)
       for (Linear* each : {&b.qkv, &b.proj, &b.fc1, &b.fc2}) {
         last->next = each->s8;

@@ -234,7 +234,8 @@ TEST_CASE("a linear layer's tile equals the product and then its epilogue on eve
                               .k_padded = shape.k_padded(),
                               .acc = acc.data(),
                               .ldacc = n,
-                              .scratch = scratch.data()};
+                              .scratch = scratch.data(),
+                              .ahead = {b.data(), n * K}};
         };
         reference_kernels.gemm_u8s8(tile_for(reference_kernels));
         const std::vector<std::int32_t> sums(acc.data(), acc.data() + m * n);
