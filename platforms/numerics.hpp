@@ -34,8 +34,10 @@ struct GeluS8 {
 
 /// 2^x for attention weights, which are rounded to u8 next: x ≥ lowest, n = rne(x), r = x − n,
 /// fma(fma(fma(c3, r, c2), r, c1), r, 1) · 2ⁿ. Minimax fit on |r| ≤ ½; relative error 1e-4.
+/// Of a row's scores, x is what one fma makes: log2 255 for the largest one as long as that one's product is no larger
+/// than `largest` (by 2.5e-4: a rounding that no longer shows in u8).
 struct Exp2S8 {
-  static constexpr float lowest = -126.0f, log2e = 1.442695041e+00f, log2_255 = 7.994353294e+00f;
+  static constexpr float lowest = -126.0f, log2e = 1.442695041e+00f, log2_255 = 7.994353294e+00f, largest = 8192.0f;
   static constexpr float c[3] = {6.932829022e-01f, 2.422109693e-01f, 5.500893295e-02f};
 };
 

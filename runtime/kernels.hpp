@@ -236,11 +236,12 @@ struct Kernels {
                           float* scale, std::int32_t* sum);
 
   /// Sums of Q·Kᵀ → u8 attention weights: x[t] = float(acc − zero_point · col_sum[t]) · col_scale[t]; m = max x;
-  /// e[t] = 255 · exp((x[t] − m) · (row scale · scale)), by numerics::Exp2S8; p = rne(e); quant = {1/rowsum(e), 0},
-  /// which may be dequant.row. scale > 0. Rows of p have cols rounded up to 64 bytes; what lies beyond cols is
-  /// undefined. `scratch` has room for three rows of cols rounded up to 16 floats. acc, col_scale and col_sum are
+  /// e[t] = 255 · exp((x[t] − m) · f) with f = row scale · scale, by numerics::Exp2S8 as 2^fma(x, F, fma(−m, F, log2
+  /// 255)) where F = f · log2e, or largest/|m| if that is less; p = rne(e); quant = {1/rowsum(e), 0}, which may be
+  /// dequant.row. scale > 0. Rows of p have cols rounded up to 64 bytes; what lies beyond cols is undefined, and so is
+  /// acc afterwards. `scratch` has room for three rows of cols rounded up to 16 floats. acc, col_scale and col_sum are
   /// readable up to there.
-  void (*softmax_quantize)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
+  void (*softmax_quantize)(std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                            float scale, float* scratch, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant);
 
   /// `rounds` of the product's instructions with everything in registers, to know what this core could do at most;

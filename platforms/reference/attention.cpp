@@ -60,15 +60,18 @@ void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, LayoutS
   for (int i = 0; i < n; ++i) pack_channel(src + i, ld_src, k, i, layout, k_padded, dst, scale, sum);
 }
 
-void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, float scale,
+void softmax_quantize(std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, float scale,
                       float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant) {
   for (int m = 0; m < rows; ++m, acc += ldacc, p += ldp_bytes) {
     for (int t = 0; t < cols; ++t)
       row[t] = static_cast<float>(acc[t] - d.row[m].zero_point * d.col_sum[t]) * d.col_scale[t];
     using E = numerics::Exp2S8;
-    const float top = *std::max_element(row, row + cols), factor = d.row[m].scale * scale * E::log2e;
+    const float top = *std::max_element(row, row + cols);
+    float factor = d.row[m].scale * scale * E::log2e;
+    if (factor * std::fabs(top) > E::largest) factor = E::largest / std::fabs(top);
+    const float offset = std::fma(-top, factor, E::log2_255);
     for (int t = 0; t < cols; ++t) {
-      row[t] = exp2_s8(std::fma(row[t] - top, factor, E::log2_255));
+      row[t] = exp2_s8(std::fma(row[t], factor, offset));
       p[t] = static_cast<std::uint8_t>(std::nearbyintf(row[t]));
     }
     quant[m] = {1.0f / row_sum(row, cols), 0};

@@ -28,7 +28,7 @@ void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, LayoutS8 l
                   std::int32_t* sum);
 void pack_columns_s8(const float* src, std::size_t ld_src, int k, int n, LayoutS8 layout, std::int8_t* dst,
                      float* scale, std::int32_t* sum);
-void softmax_quantize(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
-                      float scale, float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant);
+void softmax_quantize(std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant, float scale,
+                      float* row, std::uint8_t* p, std::size_t ldp_bytes, RowQuant* quant);
 
 }  // namespace vitrail::reference

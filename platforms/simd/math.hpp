@@ -34,20 +34,32 @@ VITRAIL_INLINE F16<A> exp(F16<A> all) {
       all);
 }
 
-/// numerics::Exp2S8 of x ≤ 8.
+/// numerics::Exp2S8 of x ≤ 8 in two steps, so that others may be taken in between.
 template <class A>
-VITRAIL_INLINE F16<A> exp2_s8(F16<A> all) {
+struct Exp2S8 {
   using E = numerics::Exp2S8;
-  return lanes<F16<A>>(
-      [](auto x) __attribute__((always_inline)) {
-        x = xsimd::max(x, splat<A>(E::lowest));
-        const auto exponent = xsimd::nearbyint_as_int(x);
-        const auto r = x - xsimd::to_float(exponent);
-        const auto q = fma_batch<A>(fma_batch<A>(splat<A>(E::c[2]), r, splat<A>(E::c[1])), r, splat<A>(E::c[0]));
-        return scale_by_power<A>(fma_batch<A>(q, r, splat<A>(1.0f)), exponent);
-      },
-      all);
-}
+  F16<A> rest;
+  I16<A> exponent;
+
+  Exp2S8() = default;
+  VITRAIL_INLINE explicit Exp2S8(F16<A> x) {
+    x = max(x, F16<A>::all(E::lowest));
+    exponent = round_to_int(x);
+    rest = x - to_float(exponent);
+  }
+  VITRAIL_INLINE F16<A> value() const {
+    return lanes<F16<A>>(
+        [](auto r, auto n) __attribute__((always_inline)) {
+          const auto q = fma_batch<A>(fma_batch<A>(splat<A>(E::c[2]), r, splat<A>(E::c[1])), r, splat<A>(E::c[0]));
+          return scale_by_power<A>(fma_batch<A>(q, r, splat<A>(1.0f)), n);
+        },
+        rest, exponent);
+  }
+  VITRAIL_INLINE void keep_in_registers() {
+    simd::keep_in_registers(rest);
+    simd::keep_in_registers(exponent);
+  }
+};
 
 /// Powers of the argument s of erf's polynomial, and chain i of its coefficients (numerics::ErfSqrt2).
 template <class A>

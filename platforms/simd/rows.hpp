@@ -91,31 +91,38 @@ struct Extremes {
   VITRAIL_INLINE Range range() const { return {fold_min(min(low[0], low[1])), fold_max(max(high[0], high[1]))}; }
 };
 
+/// How a row becomes u8, which takes some time to compute.
+struct Quantization {
+  float inv;  ///< 0 makes a row that is too narrow all zeros
+  RowQuant quant;
+};
+
 template <class A>
-VITRAIL_INLINE void quantize_row(const float* x, int k, Range of_x, std::uint8_t* q, RowQuant* quant) {
-  using V = F16<A>;
+VITRAIL_INLINE Quantization quantization_of(Range of_x) {
   const float range = of_x.high - of_x.low;
-  if (!(range >= numerics::smallest_range)) {
-    *quant = {1.0f, 0};
-    for (int i = 0; i < k; ++i) q[i] = 0;
-    return;
-  }
+  if (!(range >= numerics::smallest_range)) return {0.0f, {1.0f, 0}};
   const float inv = 255.0f / range;
-  const auto zero_point = static_cast<std::int32_t>(__builtin_nearbyintf(-of_x.low * inv));
+  return {inv, {range / 255.0f, static_cast<std::int32_t>(__builtin_nearbyintf(-of_x.low * inv))}};
+}
+
+template <class A>
+VITRAIL_INLINE void quantize_row(const float* x, int k, const Quantization& by, std::uint8_t* q, RowQuant* quant) {
+  using V = F16<A>;
+  const auto steps = [inv = V::all(by.inv)](V v) __attribute__((always_inline)) { return round_to_int(v * inv); };
+  const std::int32_t zero_point = by.quant.zero_point;
   int i = 0;
   for (; i + 64 <= k; i += 64) {
-    I16<A> steps[4];
-    unroll<4>([&](auto j)
-                  __attribute__((always_inline)) { steps[j] = round_to_int(V::load(x + i + 16 * j) * V::all(inv)); });
-    store_u8(steps, zero_point, q + i);
+    I16<A> of[4];
+    unroll<4>([&](auto j) __attribute__((always_inline)) { of[j] = steps(V::load(x + i + 16 * j)); });
+    store_u8(of, zero_point, q + i);
   }
-  for (; i + 16 <= k; i += 16) store_u8(round_to_int(V::load(x + i) * V::all(inv)), zero_point, q + i);
+  for (; i + 16 <= k; i += 16) store_u8(steps(V::load(x + i)), zero_point, q + i);
   if (i < k) {
     std::uint8_t bytes[16];
-    store_u8(round_to_int(V::load_first(x + i, k - i) * V::all(inv)), zero_point, bytes);
+    store_u8(steps(V::load_first(x + i, k - i)), zero_point, bytes);
     for (int j = 0; i + j < k; ++j) q[i + j] = bytes[j];
   }
-  *quant = {range / 255.0f, zero_point};
+  *quant = by.quant;
 }
 
 /// Calls f(first, count) for a few rows at a time. LayerNorm's steps each wait for the last element of the step before;
@@ -151,8 +158,13 @@ VITRAIL_INLINE Range range_of(const float* x, int k) {
 template <class A>
 void quantize_rows(const float* x, std::size_t ldx, int rows, int k, std::uint8_t* q, std::size_t ldq_bytes,
                    RowQuant* quant) {
-  for (int m = 0; m < rows; ++m)
-    quantize_row<A>(x + m * ldx, k, range_of<A>(x + m * ldx, k), q + m * ldq_bytes, quant + m);
+  // What the next row needs is on its way while this one is written.
+  Quantization next = quantization_of<A>(range_of<A>(x, k));
+  for (int m = 0; m < rows; ++m) {
+    const Quantization now = next;
+    if (m + 1 < rows) next = quantization_of<A>(range_of<A>(x + (m + 1) * ldx, k));
+    quantize_row<A>(x + m * ldx, k, now, q + m * ldq_bytes, quant + m);
+  }
 }
 
 template <class A>
@@ -162,16 +174,16 @@ void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const
       rows, [=](int first, int count) __attribute__((always_inline)) {
         Moments moments[Kernels::rows_together];
         moments_of<A>(x + first * ldx, ldx, count, k, eps, moments);
-        Range ranges[Kernels::rows_together];
+        Quantization by[Kernels::rows_together];
         for (int m = 0; m < count; ++m) {
           Extremes<A> extremes;
           normalize_row<A>(
               x + (first + m) * ldx, k, moments[m], gamma, beta,
               scratch + m * k, [&](F16<A> y, auto turn) __attribute__((always_inline)) { extremes.see(y, turn); });
-          ranges[m] = extremes.range();
+          by[m] = quantization_of<A>(extremes.range());
         }
         for (int m = 0; m < count; ++m)
-          quantize_row<A>(scratch + m * k, k, ranges[m], q + (first + m) * ldq_bytes, quant + first + m);
+          quantize_row<A>(scratch + m * k, k, by[m], q + (first + m) * ldq_bytes, quant + first + m);
       });
 }
 

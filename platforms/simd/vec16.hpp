@@ -274,10 +274,10 @@ VITRAIL_INLINE I16<A> pack_bytes(I16<A> a, I16<A> b, I16<A> c, I16<A> d) {
       a, b, c, d);
 }
 
-/// Pins sixteen sums to their registers (VITRAIL_IN_REGISTER).
-template <class A>
-VITRAIL_INLINE void keep_in_registers(F16<A>& a) {
-  a = lanes<F16<A>>(
+/// Pins sixteen values to their registers (VITRAIL_IN_REGISTER).
+template <class T>
+VITRAIL_INLINE void keep_in_registers(T& a) {
+  a = lanes<T>(
       [](auto x) __attribute__((always_inline)) {
         VITRAIL_IN_REGISTER(x.data);
         return x;
