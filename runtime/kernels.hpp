@@ -198,7 +198,7 @@ struct Kernels {
                    std::size_t ldc);
 
   /// One tile, of max_tile_cols at most: y₀ = fma(float(acc − zero_point · col_sum), row scale · col_scale, bias), then
-  /// the rest of the epilogue. Its erf GELU is numerics::GeluS8 of half of y₀, which row scale/2 and bias/2 give.
+  /// the rest of the epilogue. Its erf GELU is numerics::GeluS8.
   void (*finish_s32)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                      const Epilogue& epilogue, float* dst, std::size_t ld_dst);
 

@@ -25,7 +25,7 @@ TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
     const double tanh_gelu = 0.5 * d * (1 + std::tanh(std::sqrt(2 / M_PI) * (d + 0.044715 * d * d * d)));
     const double gelu = 0.5 * d * (1 + std::erf(d / std::sqrt(2.0)));
     erf_error = std::max(erf_error, std::fabs(reference::activate(x, Activation::gelu_erf) - gelu));
-    s8_error = std::max(s8_error, std::fabs(reference::gelu_s8(0.5f * x) - gelu));
+    s8_error = std::max(s8_error, std::fabs(reference::gelu_s8(x) - gelu));
     tanh_gelu_error = std::max(tanh_gelu_error, std::fabs(reference::activate(x, Activation::gelu_tanh) - tanh_gelu));
     quick_error = std::max(quick_error,
                            std::fabs(reference::activate(x, Activation::gelu_quick) - d / (1 + std::exp(-1.702 * d))));
@@ -38,7 +38,7 @@ TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
   CHECK(exp_error < 3e-7);
   CHECK(exp2_error < 1.1e-4);
   CHECK(erf_error < 2e-6);
-  CHECK(s8_error < 1.1e-3);
+  CHECK(s8_error < 7e-4);
   CHECK(tanh_gelu_error < 2e-6);
   CHECK(quick_error < 2e-6);
   CHECK(tanh_error < 3e-7);
@@ -46,10 +46,9 @@ TEST_CASE("the reference's exp, GELU and tanh agree with the C library") {
     CHECK(reference::activate(1000.0f, a) == 1000.0f);
     CHECK(std::fabs(reference::activate(-1000.0f, a)) < 1e-30f);
   }
-  for (const float half : {5.0f, 500.0f, 1e30f}) {
-    CHECK(reference::gelu_s8(half) == 2 * half);
-    CHECK(reference::gelu_s8(-half) == 0.0f);
-  }
+  CHECK(reference::gelu_s8(0.0f) == 0.0f);
+  CHECK(reference::gelu_s8(1e30f) == 1e30f);
+  CHECK(std::fabs(reference::gelu_s8(-1e30f)) < 7e-4f);
 }
 
 TEST_CASE("row quantisation is invertible to half a step and exact at zero") {

@@ -39,12 +39,12 @@ float activate(float x, Activation activation) {
   return std::fma(half, erf, half);
 }
 
-float gelu_s8(float half) {
+float gelu_s8(float x) {
   using G = numerics::GeluS8;
-  const float square = half * half;
-  float p = G::c[4];
-  for (int i = 3; i >= 0; --i) p = std::fma(p, square, G::c[i]);
-  return half + std::min(std::fabs(half), p * square);
+  const float u = std::min(std::fabs(x), G::limit);
+  float p = G::c[5];
+  for (int i = 4; i >= 0; --i) p = std::fma(p, u, G::c[i]);
+  return std::fma(u, p, std::max(x, 0.0f));
 }
 
 namespace {
@@ -84,11 +84,10 @@ float add_residual(float y, int m, int n, const Epilogue& e) {
 void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
                 float* dst, std::size_t ld_dst) {
   const bool gelu = e.activation == Activation::gelu_erf;
-  const float part = gelu ? 0.5f : 1.0f;
   for (int m = 0; m < rows; ++m)
     for (int n = 0; n < cols; ++n) {
       const float sum = static_cast<float>(acc[m * ldacc + n] - d.row[m].zero_point * d.col_sum[n]);
-      const float y = std::fma(sum, d.row[m].scale * part * d.col_scale[n], e.bias ? e.bias[n] * part : 0.0f);
+      const float y = std::fma(sum, d.row[m].scale * d.col_scale[n], e.bias ? e.bias[n] : 0.0f);
       dst[m * ld_dst + n] = add_residual(gelu ? gelu_s8(y) : activate(y, e.activation), m, n, e);
     }
 }

@@ -12,6 +12,6 @@ Kernels kernels();
 float exp(float x);
 float exp2_s8(float x);
 float activate(float x, Activation activation);
-float gelu_s8(float half);
+float gelu_s8(float x);
 
 }  // namespace vitrail::reference

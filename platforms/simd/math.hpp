@@ -98,14 +98,13 @@ VITRAIL_INLINE F16<A> gelu_erf(F16<A> all) {
       all);
 }
 
-/// numerics::GeluS8 of half the argument.
 template <class A>
-VITRAIL_INLINE xsimd::batch<float, A> gelu_s8(xsimd::batch<float, A> half) {
+VITRAIL_INLINE xsimd::batch<float, A> gelu_s8(xsimd::batch<float, A> x) {
   using G = numerics::GeluS8;
-  const auto square = half * half;
-  auto p = splat<A>(G::c[4]);
-  unroll<4>([&](auto i) __attribute__((always_inline)) { p = fma_batch<A>(p, square, splat<A>(G::c[3 - i])); });
-  return half + xsimd::min(xsimd::abs(half), p * square);
+  const auto u = xsimd::min(xsimd::abs(x), splat<A>(G::limit));
+  auto p = splat<A>(G::c[5]);
+  unroll<5>([&](auto i) __attribute__((always_inline)) { p = fma_batch<A>(p, u, splat<A>(G::c[4 - i])); });
+  return fma_batch<A>(u, p, xsimd::max(x, splat<A>(0.0f)));
 }
 
 template <class A>
@@ -114,7 +113,7 @@ VITRAIL_INLINE F16<A> gelu_s8(F16<A> all) {
       [](auto x) __attribute__((always_inline)) { return gelu_s8<A>(x); }, all);
 }
 
-/// @tparam s8  of an int8 product, whose erf GELU is given half of x
+/// @tparam s8  of an int8 product: numerics::GeluS8
 template <Activation activation, bool s8, class A>
 VITRAIL_INLINE F16<A> activate(F16<A> x) {
   using V = F16<A>;

@@ -118,20 +118,7 @@ inline const float* bias_of(const Epilogue& e) {
   return e.bias ? e.bias : zeros;
 }
 
-/// What GELU is given of y₀ instead of all of it (numerics::GeluS8).
-constexpr float part_of(Activation activation) { return activation == Activation::gelu_erf ? 0.5f : 1.0f; }
-
-/// That part of an epilogue's bias, which it may keep in `room`.
-template <class A>
-VITRAIL_INLINE const float* part_of_bias(const Epilogue& e, int cols, float* room) {
-  const float* bias = bias_of(e);
-  if (part_of(e.activation) == 1.0f) return bias;
-  for (int n = 0; n < cols; n += 16)
-    (F16<A>::load_first(bias + n, cols - n) * F16<A>::all(part_of(e.activation))).store(room + n);
-  return room;
-}
-
-/// y₀ of exact sums, or a part of it. Copies of pointers, which no store to dst can change.
+/// y₀ of exact sums. Copies of pointers, which no store to dst can change.
 /// @tparam f32  the sums are exact in it, which saves the product of integers
 template <class A, bool f32>
 struct SumsS32 {
@@ -153,10 +140,9 @@ struct SumsS32 {
   const float* col_scale;
   const std::conditional_t<f32, float, std::int32_t>* col_sum;
   const float* bias;
-  float part;  ///< of y₀ that is asked for, as it is in bias
 
   VITRAIL_INLINE Row row(int m) const {
-    return {acc + m * ldacc, quant[m].scale * part, static_cast<decltype(Row::zero_point)>(-quant[m].zero_point)};
+    return {acc + m * ldacc, quant[m].scale, static_cast<decltype(Row::zero_point)>(-quant[m].zero_point)};
   }
   VITRAIL_INLINE Column columns(int n, int count) const {
     Column c;
@@ -179,17 +165,14 @@ struct SumsS32 {
 template <class A>
 void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
                 float* dst, std::size_t ld_dst) {
-  alignas(64) float room[Kernels::max_tile_cols];
-  const float *bias = part_of_bias<A>(e, cols, room), part = part_of(e.activation);
+  const float* bias = bias_of(e);
   const bool common = e.activation == Activation::none || e.activation == Activation::gelu_erf;
   if (common && d.fits_f32()) {
     alignas(64) float col_sum[Kernels::max_tile_cols];
     for (int n = 0; n < cols; n += 16) to_float(I16<A>::load_first(d.col_sum + n, cols - n)).store(col_sum + n);
-    finish_common<A, true>(rows, cols, e, dst, ld_dst,
-                           SumsS32<A, true>{acc, ldacc, d.row, d.col_scale, col_sum, bias, part});
+    finish_common<A, true>(rows, cols, e, dst, ld_dst, SumsS32<A, true>{acc, ldacc, d.row, d.col_scale, col_sum, bias});
   } else {
-    finish_any<A, true>(rows, cols, e, dst, ld_dst,
-                        SumsS32<A, false>{acc, ldacc, d.row, d.col_scale, d.col_sum, bias, part});
+    finish_any<A, true>(rows, cols, e, dst, ld_dst, SumsS32<A, false>{acc, ldacc, d.row, d.col_scale, d.col_sum, bias});
   }
 }
 

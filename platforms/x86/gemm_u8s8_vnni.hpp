@@ -153,14 +153,13 @@ struct Vnni {
     std::int32_t rows[Kernels::max_tile_rows];
     float row_scale[Kernels::max_tile_rows];
     alignas(64) std::int32_t columns[Kernels::max_tile_cols];
-    alignas(64) float room[Kernels::max_tile_cols];
     for (int m = 0; m < t.rows; ++m) {
       rows[m] = row_factors(d.row[m].zero_point);
-      row_scale[m] = d.row[m].scale * simd::part_of(e.activation);
+      row_scale[m] = d.row[m].scale;
     }
     for (int n = 0; n < t.cols; ++n) columns[n] = column_factors(d.col_sum[n]);
-    const float* bias = simd::part_of_bias<typename S::Arch>(e, t.cols, room);
-    const Finish finish{rows, columns, row_scale, d.col_scale, bias, e.residual, e.ld_residual, dst, ld_dst};
+    const Finish finish{rows,       columns,       row_scale, d.col_scale, simd::bias_of(e),
+                        e.residual, e.ld_residual, dst,       ld_dst};
     gelu         ? linear_strips<Activation::gelu_erf, false>(t, finish)
     : e.residual ? linear_strips<Activation::none, true>(t, finish)
                  : linear_strips<Activation::none, false>(t, finish);
