@@ -53,34 +53,49 @@ VITRAIL_INLINE void pack_row_s8(const float* row, int k, int k_padded, int colum
   *sum = fold_sum(total);
 }
 
+/// How four rows become s8.
+struct FourScales {
+  float inv[4], scale[4];
+};
+
+template <class A, bool whole>
+VITRAIL_INLINE F16<A> load_of_row(const float* row, int i, int k) {
+  return whole ? F16<A>::load(row + i) : F16<A>::load_first(row + i, k - i);
+}
+
+template <class A, bool whole>
+VITRAIL_INLINE FourScales scales_of(const float* src, std::size_t ld_src, int k) {
+  FourScales of;
+  unroll<4>([&](auto m) __attribute__((always_inline)) {
+    F16<A> high = F16<A>::all(numerics::smallest_absmax);
+    for (int i = 0; i < k; i += 16) high = max(high, abs(load_of_row<A, whole>(src + m * ld_src, i, k)));
+    const float top = fold_max(high);
+    of.inv[m] = 127.0f / top;
+    of.scale[m] = top / 127.0f;
+  });
+  return of;
+}
+
 /// Four rows, whose fours of k lie side by side.
 template <class A, bool whole>
-VITRAIL_INLINE void pack_four_rows_s8(const float* src, std::size_t ld_src, int k, int k_padded, int columns,
-                                      std::int8_t* dst, float* scale, std::int32_t* sum) {
+VITRAIL_INLINE void pack_four_rows_s8(const float* src, std::size_t ld_src, int k, const FourScales& by, int k_padded,
+                                      int columns, std::int8_t* dst, float* scale, std::int32_t* sum) {
   using V = F16<A>;
-  const auto load = [=](int m, int i) __attribute__((always_inline)) {
-    return whole ? V::load(src + m * ld_src + i) : V::load_first(src + m * ld_src + i, k - i);
-  };
-  float inv[4];
-  unroll<4>([&](auto m) __attribute__((always_inline)) {
-    V high = V::all(numerics::smallest_absmax);
-    for (int i = 0; i < k; i += 16) high = max(high, abs(load(m, i)));
-    const float top = fold_max(high);
-    inv[m] = 127.0f / top;
-    scale[m] = top / 127.0f;
-  });
   I16<A> total[4], q[4];
   unroll<4>([&](auto m) __attribute__((always_inline)) { total[m] = I16<A>::all(0); });
   int i = 0;
   for (; i < k; i += 16) {
     unroll<4>([&](auto m) __attribute__((always_inline)) {
-      q[m] = round_to_int(load(m, i) * V::all(inv[m]));
+      q[m] = round_to_int(load_of_row<A, whole>(src + m * ld_src, i, k) * V::all(by.inv[m]));
       total[m] = total[m] + q[m];
     });
     store_fours_of(q[0].r, q[1].r, q[2].r, q[3].r, 4 * columns, dst + i * columns);
   }
   for (; i < k_padded; i += 4) __builtin_memset(dst + i * columns, 0, 16);
-  unroll<4>([&](auto m) __attribute__((always_inline)) { sum[m] = fold_sum(total[m]); });
+  unroll<4>([&](auto m) __attribute__((always_inline)) {
+    scale[m] = by.scale[m];
+    sum[m] = fold_sum(total[m]);
+  });
 }
 
 template <class A, int group, bool whole>
@@ -89,10 +104,16 @@ void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, int column
   const int k_padded = PackedS8{dst, n, k}.k_padded(), n_padded = PackedS8{dst, n, k}.panels() * PackedS8::panel;
   const LayoutS8 layout{columns, group};
   int i = 0;
-  if constexpr (group == 4)
-    for (; i + 4 <= n; i += 4)
-      pack_four_rows_s8<A, whole>(src + i * ld_src, ld_src, k, k_padded, columns, dst + layout.at(i, 0, k_padded),
+  if constexpr (group == 4) {
+    FourScales next{};
+    if (n >= 4) next = scales_of<A, whole>(src, ld_src, k);
+    for (; i + 4 <= n; i += 4) {
+      const FourScales now = next;
+      if (i + 8 <= n) next = scales_of<A, whole>(src + (i + 4) * ld_src, ld_src, k);
+      pack_four_rows_s8<A, whole>(src + i * ld_src, ld_src, k, now, k_padded, columns, dst + layout.at(i, 0, k_padded),
                                   scale + i, sum + i);
+    }
+  }
   for (; i < n; ++i)
     pack_row_s8<A, group, whole>(src + i * ld_src, k, k_padded, columns, dst + layout.at(i, 0, k_padded), scale + i,
                                  sum + i);
@@ -252,7 +273,7 @@ struct Scores {
 
 /// A row's scores as weights and the sum of these.
 template <class A>
-struct Weights {
+struct AttentionWeights {
   using V = F16<A>;
   using E = numerics::Exp2S8;
   const float* row;
@@ -276,7 +297,7 @@ struct Weights {
 /// Weighs one row and meanwhile scores another one, whose scores take the places of the row's own.
 /// @param last  64 floats, zeros when this was not called before with the same number of columns
 template <class A>
-VITRAIL_INLINE void weigh_and_score(int cols, Weights<A>& weights, Scores<A>& scores, float* last) {
+VITRAIL_INLINE void weigh_and_score(int cols, AttentionWeights<A>& weights, Scores<A>& scores, float* last) {
   using V = F16<A>;
   constexpr std::integral_constant<int, 0> even;
   const auto score = [&](int t) __attribute__((always_inline)) {
@@ -379,8 +400,8 @@ void softmax_quantize(std::int32_t* acc, std::size_t ldacc, int rows, int cols, 
     const float high = top[m % 2], magnitude = __builtin_fabsf(high);
     float factor = d.row[m].scale * scale * E::log2e;
     if (factor * magnitude > E::largest) factor = E::largest / magnitude;
-    Weights<A> weights{scratch + m % 2 * pitch, V::all(factor), V::all(__builtin_fmaf(-high, factor, E::log2_255)),
-                       p + m * ldp_bytes};
+    AttentionWeights<A> weights{scratch + m % 2 * pitch, V::all(factor),
+                                V::all(__builtin_fmaf(-high, factor, E::log2_255)), p + m * ldp_bytes};
     // The next row's maximum is being folded: the one after it. There is none after the last two: once more their own.
     Scores<A> scores = scores_of(m + 2 < rows ? m + 2 : m);
     weigh_and_score(cols, weights, scores, last);
