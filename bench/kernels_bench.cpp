@@ -67,7 +67,7 @@ void share_of_peak(benchmark::State& state, std::uint64_t (*burst)(int), double 
   state.counters["of_peak"] = Counter(macs * static_cast<double>(state.iterations()) / peaks[burst], Counter::kIsRate);
 }
 
-/// One layer's int8 product, tile by tile. `linear`: with its epilogue, GELU where it widens, else the residual.
+/// One layer's int8 product, tile by tile. `linear`: with its epilogue, which adds the residual unless it widens.
 void product(benchmark::State& state, const Kernels& kernels, int n, int k, bool linear) {
   Buffer<std::uint8_t> a(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)),
       scratch(Kernels::gemm_scratch_bytes);
@@ -96,8 +96,7 @@ void product(benchmark::State& state, const Kernels& kernels, int n, int k, bool
                                 .ldacc = columns,
                                 .scratch = scratch.data};
         float* dst = y.data + static_cast<std::size_t>(m) * ld + n0;
-        const Epilogue epilogue{bias.data + n0, n > k ? Activation::gelu_erf : Activation::none, n > k ? nullptr : dst,
-                                ld};
+        const Epilogue epilogue{bias.data + n0, Activation::none, n > k ? nullptr : dst, ld};
         if (linear)
           kernels.linear_u8s8(tile, {quant.data() + m, scale.data + n0, b_sum.data + n0, k}, epilogue, dst, ld);
         else
@@ -223,21 +222,17 @@ void pack_f32(benchmark::State& state, const Kernels& kernels, int t, bool keys)
   rate(state, "GB/s", 8.0 * t * head_dim);
 }
 
-/// The epilogue of fc1: dequantise, bias, GELU.
-void gelu(benchmark::State& state, const Kernels& kernels, int n) {
-  const auto width = static_cast<std::size_t>(n);
-  Buffer<std::int32_t> acc(48 * width), sums(width);
-  Random random(3);
-  for (std::size_t i = 0; i < 48 * width; ++i) acc.data[i] = random.integer(-300000, 300000);
-  const auto scale = floats(width), bias = floats(width);
-  Buffer<float> y(48 * width);
-  const std::vector<RowQuant> quant(48, {1e-5f, 128});
+/// What is between fc1 and fc2: GELU, quantisation.
+void activate_quantize(benchmark::State& state, const Kernels& kernels, int k) {
+  const auto width = static_cast<std::size_t>(k);
+  const auto x = floats(static_cast<std::size_t>(tokens) * width);
+  Buffer<float> scratch(2 * width);
+  Buffer<std::uint8_t> q(static_cast<std::size_t>(tokens) * width);
+  std::vector<RowQuant> quant(tokens);
   for (auto _ : state)
-    for (int n0 = 0; n0 < n; n0 += Kernels::max_tile_cols)
-      kernels.finish_s32(acc.data + n0, width, 48, std::min(Kernels::max_tile_cols, n - n0),
-                         {quant.data(), scale.data + n0, sums.data + n0, n / 4},
-                         {bias.data + n0, Activation::gelu_erf, nullptr, 0}, y.data + n0, width);
-  rate(state, "Gelem/s", 48.0 * n);
+    kernels.activate_quantize(x.data, width, tokens, k, Activation::gelu_erf, scratch.data, q.data, width,
+                              quant.data());
+  rate(state, "Gelem/s", static_cast<double>(tokens) * k);
 }
 
 void patchify_u8(benchmark::State& state, int height, int width, int patch) {
@@ -357,7 +352,7 @@ int main(int argc, char** argv) {
       add("layer_norm_quantize/" + rows, layer_norm_quantize, p.kernels, d);
       add("swiglu/" + rows, swiglu, p.kernels, d);
       add("rotate/" + rows, rotate, p.kernels, d);
-      add("gelu/48x" + std::to_string(4 * d) + "/" + p.name, gelu, p.kernels, 4 * d);
+      add("activate_quantize/197x" + std::to_string(4 * d) + "/" + p.name, activate_quantize, p.kernels, 4 * d);
     }
     for (const int t : {197, 577, 1370}) {
       const std::string scores = std::to_string(t) + "x" + std::to_string(t) + "/" + p.name;

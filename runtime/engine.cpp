@@ -191,17 +191,19 @@ void Engine::norm(const float* x, const Norm& norm, float eps, int count, int di
   });
 }
 
-void Engine::quantize(float* x, std::size_t ldx, Rows& rows) {
+void Engine::quantize(float* x, std::size_t ldx, Rows& rows, Activation activation) {
   if (rows.f) {
     rows.f = x;
     rows.ldf = ldx;
     return;
   }
-  const Profile::Timed timed(profile_, "quantize", kernels_.simd_name, 0, elements(rows.count, rows.k) * 5);
-  each_rows(rows.count, [&](int first, int count, int) {
+  const Profile::Timed timed(profile_, activation == Activation::none ? "quantize" : "activate", kernels_.simd_name, 0,
+                             elements(rows.count, rows.k) * 5);
+  each_rows(rows.count, [&](int first, int count, int thread) {
     const auto at = static_cast<std::size_t>(first);
-    kernels_.quantize_rows(x + at * ldx, ldx, count, rows.k, rows.q + at * rows.ldq_bytes, rows.ldq_bytes,
-                           rows.quant + at);
+    kernels_.activate_quantize(x + at * ldx, ldx, count, rows.k, activation,
+                               scratch_[static_cast<std::size_t>(thread)].rows, rows.q + at * rows.ldq_bytes,
+                               rows.ldq_bytes, rows.quant + at);
   });
 }
 

@@ -82,7 +82,13 @@ class Engine {
   /// LayerNorm of x [count, dim] into dst (f32 in every dtype; dst may be x).
   void norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst);
   /// x [rows.count, rows.k], rows `ldx` apart, as rows: quantised in int8; in f32 just borrowed.
-  void quantize(float* x, std::size_t ldx, Rows& rows);
+  /// @param activation  of x in int8; in f32 it has been in the product that gave x (activation_at_once)
+  void quantize(float* x, std::size_t ldx, Rows& rows, Activation activation = Activation::none);
+  /// What a product that gives `rows` does itself. In int8 it multiplies with the same pipes as the activation, which
+  /// quantize() does while it waits for memory.
+  static Activation activation_at_once(Activation activation, const Rows& rows) {
+    return rows.f ? activation : Activation::none;
+  }
 
   /// dst [rows.count, linear.out] = epilogue(rows · Wᵀ + b), rows of dst `ld_dst` apart.
   /// `name` is what a profile calls it.

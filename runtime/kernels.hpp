@@ -175,6 +175,11 @@ struct Kernels {
   void (*layer_norm_quantize)(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
                               float eps, float* scratch, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
 
+  /// An activation, then quantize_rows, while a row is hot. erf GELU is numerics::GeluS8. `scratch` has room for two
+  /// rows of k floats.
+  void (*activate_quantize)(const float* x, std::size_t ldx, int rows, int k, Activation activation, float* scratch,
+                            std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
+
   /// Each row in place: m = max x; p = exp((x − m) · scale); dst = p · (1/rowsum(p)). scale > 0. Numerics of exp:
   /// simd/math.hpp.
   void (*softmax)(float* x, std::size_t ldx, int rows, int cols, float scale);
@@ -198,7 +203,7 @@ struct Kernels {
                    std::size_t ldc);
 
   /// One tile, of max_tile_cols at most: y₀ = fma(float(acc − zero_point · col_sum), row scale · col_scale, bias), then
-  /// the rest of the epilogue. Its erf GELU is numerics::GeluS8.
+  /// the rest of the epilogue.
   void (*finish_s32)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                      const Epilogue& epilogue, float* dst, std::size_t ld_dst);
 

@@ -75,10 +75,10 @@ void pool(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch, 
   e.quantize(s.rows, D, a);
   e.linear("pool_proj", a, p.proj, Activation::none, nullptr, 0, s.pooled, D);  // pooled [B, D]
   e.norm(s.pooled, p.norm, c.layer_norm_eps, a);
-  e.linear("pool_fc1", a, p.fc1, c.activation, nullptr, 0, s.hidden,
-           static_cast<std::size_t>(c.mlp_dim));  // hidden [B, M]
   Rows h = rows_of(s, w.dtype, batch, c.mlp_dim, s.hidden);
-  e.quantize(s.hidden, static_cast<std::size_t>(c.mlp_dim), h);
+  e.linear("pool_fc1", a, p.fc1, Engine::activation_at_once(c.activation, h), nullptr, 0, s.hidden,
+           static_cast<std::size_t>(c.mlp_dim));  // hidden [B, M]
+  e.quantize(s.hidden, static_cast<std::size_t>(c.mlp_dim), h, c.activation);
   e.linear("pool_fc2", h, p.fc2, Activation::none, s.pooled, D, s.pooled, D);  // pooled += [B, D]
 }
 
@@ -225,14 +225,16 @@ void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, Sta
 
   a = rows_of(s, dtype, count, c.embed_dim, s.rows);
   e.norm(s.x, block.norm2, c.layer_norm_eps, a);  // a [B·R, D]
+  Rows h = rows_of(s, dtype, count, c.mlp_dim, s.hidden);
   if (c.gated_mlp) {
     e.linear("fc1", a, block.fc1, Activation::none, nullptr, 0, s.gates, 2 * M);  // gates [B·R, 2M]
     e.swiglu(s.gates, count, c.mlp_dim, s.hidden);                                // hidden [B·R, M]
+    e.quantize(s.hidden, M, h);                                                   // h [B·R, M]
   } else {
-    e.linear("fc1", a, block.fc1, c.activation, nullptr, 0, s.hidden, M);  // hidden [B·R, M]
+    e.linear("fc1", a, block.fc1, Engine::activation_at_once(c.activation, h), nullptr, 0, s.hidden,
+             M);                               // hidden [B·R, M]
+    e.quantize(s.hidden, M, h, c.activation);  // h [B·R, M]
   }
-  Rows h = rows_of(s, dtype, count, c.mlp_dim, s.hidden);
-  e.quantize(s.hidden, M, h);                                       // h [B·R, M]
   e.linear("fc2", h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·R, D]
 }
 

@@ -102,6 +102,21 @@ TEST_CASE("row kernels equal the reference on every class") {
       CHECK(same_bits(quantized(k, false), quantized(reference_kernels, false)));
       CHECK(same_bits(quantized(k, true), quantized(reference_kernels, true)));
 
+      for (const auto activation :
+           {Activation::none, Activation::gelu_erf, Activation::gelu_tanh, Activation::gelu_quick, Activation::tanh}) {
+        CAPTURE(static_cast<int>(activation));
+        const auto activated = [&](const Kernels& kernels) {
+          std::vector<float> scratch(2 * cols);
+          std::vector<std::uint8_t> q(count, 9);
+          std::vector<RowQuant> quant(rows);
+          kernels.activate_quantize(x.data(), ld, rows, length, activation, scratch.data(), q.data(), ld, quant.data());
+          q.insert(q.end(), reinterpret_cast<std::uint8_t*>(quant.data()),
+                   reinterpret_cast<std::uint8_t*>(quant.data() + rows));
+          return q;
+        };
+        CHECK(same_bits(activated(k), activated(reference_kernels)));
+      }
+
       const auto softmax = [&](const Kernels& kernels) {
         auto y = x;
         kernels.softmax(y.data(), ld, rows, length, 0.125f);

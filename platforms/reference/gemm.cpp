@@ -83,12 +83,11 @@ float add_residual(float y, int m, int n, const Epilogue& e) {
 
 void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
                 float* dst, std::size_t ld_dst) {
-  const bool gelu = e.activation == Activation::gelu_erf;
   for (int m = 0; m < rows; ++m)
     for (int n = 0; n < cols; ++n) {
       const float sum = static_cast<float>(acc[m * ldacc + n] - d.row[m].zero_point * d.col_sum[n]);
       const float y = std::fma(sum, d.row[m].scale * d.col_scale[n], e.bias ? e.bias[n] : 0.0f);
-      dst[m * ld_dst + n] = add_residual(gelu ? gelu_s8(y) : activate(y, e.activation), m, n, e);
+      dst[m * ld_dst + n] = add_residual(activate(y, e.activation), m, n, e);
     }
 }
 
@@ -112,6 +111,7 @@ Kernels kernels() {
       .layer_norm = layer_norm,
       .quantize_rows = quantize_rows,
       .layer_norm_quantize = layer_norm_quantize,
+      .activate_quantize = activate_quantize,
       .softmax = softmax,
       .swiglu = swiglu,
       .rotate = rotate,

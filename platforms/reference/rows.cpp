@@ -91,6 +91,15 @@ void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const
   }
 }
 
+void activate_quantize(const float* x, std::size_t ldx, int rows, int k, Activation activation, float* row,
+                       std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant) {
+  for (int m = 0; m < rows; ++m, x += ldx) {
+    for (int i = 0; i < k; ++i)
+      row[i] = activation == Activation::gelu_erf ? gelu_s8(x[i]) : activate(x[i], activation);
+    quantize_row(row, k, q + m * ldq_bytes, quant + m);
+  }
+}
+
 void softmax(float* x, std::size_t ldx, int rows, int cols, float scale) {
   for (int m = 0; m < rows; ++m) {
     float* row = x + m * ldx;

@@ -14,6 +14,8 @@ void quantize_rows(const float* x, std::size_t ldx, int rows, int k, std::uint8_
                    RowQuant* quant);
 void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
                          float eps, float* row, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
+void activate_quantize(const float* x, std::size_t ldx, int rows, int k, Activation activation, float* row,
+                       std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
 void softmax(float* x, std::size_t ldx, int rows, int cols, float scale);
 void swiglu(const float* x, std::size_t ldx, int rows, int k, float* dst, std::size_t ld_dst);
 void rotate(float* x, std::size_t ldx, int rows, int heads, int half, const float* cos, const float* sin);

@@ -20,6 +20,7 @@ void install(Kernels& k, const char* name) {
   k.layer_norm = layer_norm<Arch>;
   k.quantize_rows = quantize_rows<Arch>;
   k.layer_norm_quantize = layer_norm_quantize<Arch>;
+  k.activate_quantize = activate_quantize<Arch>;
   k.softmax = softmax<Arch>;
   k.swiglu = swiglu<Arch>;
   k.rotate = rotate<Arch>;

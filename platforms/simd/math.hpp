@@ -113,7 +113,7 @@ VITRAIL_INLINE F16<A> gelu_s8(F16<A> all) {
       [](auto x) __attribute__((always_inline)) { return gelu_s8<A>(x); }, all);
 }
 
-/// @tparam s8  of an int8 product: numerics::GeluS8
+/// @tparam s8  of what will be quantised: erf GELU is numerics::GeluS8
 template <Activation activation, bool s8, class A>
 VITRAIL_INLINE F16<A> activate(F16<A> x) {
   using V = F16<A>;

@@ -50,7 +50,7 @@ std::uint64_t peak_f32(int rounds) {
 constexpr int rows_finished(Activation activation) { return activation == Activation::none ? 3 : 1; }
 
 /// The epilogue of `R` rows from m on. `sums` knows y₀; the rest is the same for both products.
-template <class A, Activation activation, bool s8, bool has_residual, int R, class Sums>
+template <class A, Activation activation, bool has_residual, int R, class Sums>
 VITRAIL_INLINE void finish_rows(int m, int cols, const Sums& sums, const float* residual, std::size_t ld_residual,
                                 float* dst, std::size_t ld_dst) {
   typename Sums::Row row[R];
@@ -59,7 +59,7 @@ VITRAIL_INLINE void finish_rows(int m, int cols, const Sums& sums, const float* 
     const auto column = sums.columns(n, count);
     F16<A> y[R];
     unroll<R>([&](auto r) __attribute__((always_inline)) {
-      y[r] = activate<activation, s8>(sums.first(row[r], column, n));
+      y[r] = activate<activation, false>(sums.first(row[r], column, n));
       if constexpr (has_residual) y[r] = F16<A>::load_first(residual + r * ld_residual + n, count) + y[r];
       y[r].store_first(dst + r * ld_dst + n, count);
     });
@@ -73,13 +73,13 @@ VITRAIL_INLINE void finish_rows(int m, int cols, const Sums& sums, const float* 
   for (; n < cols; n += 16) columns(n, cols - n);
 }
 
-template <class A, Activation activation, bool s8, class Sums>
+template <class A, Activation activation, class Sums>
 VITRAIL_INLINE void finish_tile(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst,
                                 const Sums& sums) {
   const auto all = [&](auto has_residual) __attribute__((always_inline)) {
     const auto block = [&](auto R, int m) __attribute__((always_inline)) {
       const float* residual = has_residual ? e.residual + m * e.ld_residual : nullptr;
-      finish_rows<A, activation, s8, has_residual, R>(m, cols, sums, residual, e.ld_residual, dst + m * ld_dst, ld_dst);
+      finish_rows<A, activation, has_residual, R>(m, cols, sums, residual, e.ld_residual, dst + m * ld_dst, ld_dst);
     };
     constexpr int together = rows_finished(activation);
     int m = 0;
@@ -89,26 +89,20 @@ VITRAIL_INLINE void finish_tile(int rows, int cols, const Epilogue& e, float* ds
   e.residual ? all(std::true_type{}) : all(std::false_type{});
 }
 
-template <class A, bool s8, class Sums>
-VITRAIL_INLINE void finish_common(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst,
-                                  const Sums& sums) {
-  e.activation == Activation::none ? finish_tile<A, Activation::none, s8>(rows, cols, e, dst, ld_dst, sums)
-                                   : finish_tile<A, Activation::gelu_erf, s8>(rows, cols, e, dst, ld_dst, sums);
-}
-
-template <class A, bool s8, class Sums>
+template <class A, class Sums>
 VITRAIL_INLINE void finish_any(int rows, int cols, const Epilogue& e, float* dst, std::size_t ld_dst,
                                const Sums& sums) {
   switch (e.activation) {
     case Activation::none:
+      return finish_tile<A, Activation::none>(rows, cols, e, dst, ld_dst, sums);
     case Activation::gelu_erf:
-      return finish_common<A, s8>(rows, cols, e, dst, ld_dst, sums);
+      return finish_tile<A, Activation::gelu_erf>(rows, cols, e, dst, ld_dst, sums);
     case Activation::gelu_tanh:
-      return finish_tile<A, Activation::gelu_tanh, s8>(rows, cols, e, dst, ld_dst, sums);
+      return finish_tile<A, Activation::gelu_tanh>(rows, cols, e, dst, ld_dst, sums);
     case Activation::gelu_quick:
-      return finish_tile<A, Activation::gelu_quick, s8>(rows, cols, e, dst, ld_dst, sums);
+      return finish_tile<A, Activation::gelu_quick>(rows, cols, e, dst, ld_dst, sums);
     case Activation::tanh:
-      return finish_tile<A, Activation::tanh, s8>(rows, cols, e, dst, ld_dst, sums);
+      return finish_tile<A, Activation::tanh>(rows, cols, e, dst, ld_dst, sums);
   }
 }
 
@@ -166,13 +160,13 @@ template <class A>
 void finish_s32(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& d, const Epilogue& e,
                 float* dst, std::size_t ld_dst) {
   const float* bias = bias_of(e);
-  const bool common = e.activation == Activation::none || e.activation == Activation::gelu_erf;
-  if (common && d.fits_f32()) {
+  if (e.activation == Activation::none && d.fits_f32()) {
     alignas(64) float col_sum[Kernels::max_tile_cols];
     for (int n = 0; n < cols; n += 16) to_float(I16<A>::load_first(d.col_sum + n, cols - n)).store(col_sum + n);
-    finish_common<A, true>(rows, cols, e, dst, ld_dst, SumsS32<A, true>{acc, ldacc, d.row, d.col_scale, col_sum, bias});
+    finish_tile<A, Activation::none>(rows, cols, e, dst, ld_dst,
+                                     SumsS32<A, true>{acc, ldacc, d.row, d.col_scale, col_sum, bias});
   } else {
-    finish_any<A, true>(rows, cols, e, dst, ld_dst, SumsS32<A, false>{acc, ldacc, d.row, d.col_scale, d.col_sum, bias});
+    finish_any<A>(rows, cols, e, dst, ld_dst, SumsS32<A, false>{acc, ldacc, d.row, d.col_scale, d.col_sum, bias});
   }
 }
 
@@ -193,7 +187,7 @@ struct SumsF32 {
 template <class A>
 void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& e, float* dst,
                 std::size_t ld_dst) {
-  finish_any<A, false>(rows, cols, e, dst, ld_dst, SumsF32<A>{acc, ldacc, bias_of(e)});
+  finish_any<A>(rows, cols, e, dst, ld_dst, SumsF32<A>{acc, ldacc, bias_of(e)});
 }
 
 }  // namespace vitrail::simd

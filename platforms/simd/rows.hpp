@@ -167,6 +167,44 @@ void quantize_rows(const float* x, std::size_t ldx, int rows, int k, std::uint8_
   }
 }
 
+template <class A, Activation activation>
+VITRAIL_INLINE void activate_quantize(const float* x, std::size_t ldx, int rows, int k, float* scratch, std::uint8_t* q,
+                                      std::size_t ldq_bytes, RowQuant* quant) {
+  const auto activated = [=](int m, float* y) __attribute__((always_inline)) {
+    Extremes<A> extremes;
+    in_turns(
+        k, [&](int i, int count, auto turn) __attribute__((always_inline)) {
+          const F16<A> v = activate<activation, true>(F16<A>::load_first(x + m * ldx + i, count));
+          v.store_first(y + i, count);
+          extremes.see(v, turn);
+        });
+    return quantization_of<A>(extremes.range());
+  };
+  Quantization next = activated(0, scratch);
+  for (int m = 0; m < rows; ++m) {
+    const Quantization now = next;
+    if (m + 1 < rows) next = activated(m + 1, scratch + (m + 1) % 2 * k);
+    quantize_row<A>(scratch + m % 2 * k, k, now, q + m * ldq_bytes, quant + m);
+  }
+}
+
+template <class A>
+void activate_quantize(const float* x, std::size_t ldx, int rows, int k, Activation activation, float* scratch,
+                       std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant) {
+  switch (activation) {
+    case Activation::none:
+      return quantize_rows<A>(x, ldx, rows, k, q, ldq_bytes, quant);
+    case Activation::gelu_erf:
+      return activate_quantize<A, Activation::gelu_erf>(x, ldx, rows, k, scratch, q, ldq_bytes, quant);
+    case Activation::gelu_tanh:
+      return activate_quantize<A, Activation::gelu_tanh>(x, ldx, rows, k, scratch, q, ldq_bytes, quant);
+    case Activation::gelu_quick:
+      return activate_quantize<A, Activation::gelu_quick>(x, ldx, rows, k, scratch, q, ldq_bytes, quant);
+    case Activation::tanh:
+      return activate_quantize<A, Activation::tanh>(x, ldx, rows, k, scratch, q, ldq_bytes, quant);
+  }
+}
+
 template <class A>
 void layer_norm_quantize(const float* x, std::size_t ldx, int rows, int k, const float* gamma, const float* beta,
                          float eps, float* scratch, std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant) {

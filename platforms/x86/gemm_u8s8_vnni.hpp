@@ -110,7 +110,7 @@ struct Vnni {
   };
 
   /// M rows × a strip, finished while their sums are in registers and the next strip's multiplications begin.
-  template <int M, Activation activation, bool has_residual>
+  template <int M, bool has_residual>
   VITRAIL_TILE static void multiply_finish(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k,
                                            Fetch& fetch, const Finish& finish) {
     using A = typename S::Arch;
@@ -126,30 +126,27 @@ struct Vnni {
         S::multiply_add_words(sum[m][j], f.row_factors + m, factors);
         const F scale = F(f.row_scale[m]) * col_scale;
         F y = simd::fma_batch<A>(xsimd::to_float(xsimd::batch<std::int32_t, A>(sum[m][j])), scale, bias);
-        if constexpr (activation == Activation::gelu_erf) y = simd::gelu_s8<A>(y);
         if constexpr (has_residual) y = F::load_unaligned(f.residual + m * f.ld_residual + n) + y;
         y.store_unaligned(f.dst + m * f.ld_dst + n);
       });
     });
   }
 
-  template <Activation activation, bool has_residual>
+  template <bool has_residual>
   static void linear_strips(const GemmU8S8Tile& t, const Finish& finish) {
     constexpr LayoutS8 layout;
     Fetch fetch(t);
     for (int n = 0; n < t.cols; n += strip) {
       const std::int8_t* b = t.b + layout.at(n, 0, t.k_padded);
       in_blocks<S::row_block>(t.rows, [&](auto M, int m) {
-        multiply_finish<M, activation, has_residual>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, fetch,
-                                                     finish.at(m, n));
+        multiply_finish<M, has_residual>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, fetch, finish.at(m, n));
       });
     }
   }
 
   static bool linear_at_once(const GemmU8S8Tile& t, const Dequant& d, const Epilogue& e, float* dst,
                              std::size_t ld_dst) {
-    const bool gelu = e.activation == Activation::gelu_erf && !e.residual;
-    if (t.cols % strip != 0 || t.k > largest_k || !(gelu || e.activation == Activation::none)) return false;
+    if (t.cols % strip != 0 || t.k > largest_k || e.activation != Activation::none) return false;
     std::int32_t rows[Kernels::max_tile_rows];
     float row_scale[Kernels::max_tile_rows];
     alignas(64) std::int32_t columns[Kernels::max_tile_cols];
@@ -160,9 +157,7 @@ struct Vnni {
     for (int n = 0; n < t.cols; ++n) columns[n] = column_factors(d.col_sum[n]);
     const Finish finish{rows,       columns,       row_scale, d.col_scale, simd::bias_of(e),
                         e.residual, e.ld_residual, dst,       ld_dst};
-    gelu         ? linear_strips<Activation::gelu_erf, false>(t, finish)
-    : e.residual ? linear_strips<Activation::none, true>(t, finish)
-                 : linear_strips<Activation::none, false>(t, finish);
+    e.residual ? linear_strips<true>(t, finish) : linear_strips<false>(t, finish);
     return true;
   }
 
