@@ -3,6 +3,7 @@
 
 #include "platforms/simd/attention.hpp"
 #include "platforms/simd/bytes.hpp"
+#include "platforms/simd/pack_s8.hpp"
 #include "platforms/simd/products.hpp"
 #include "platforms/simd/resize.hpp"
 #include "platforms/simd/rows.hpp"
