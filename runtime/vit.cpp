@@ -231,9 +231,9 @@ void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, Sta
     e.swiglu(s.gates, count, c.mlp_dim, s.hidden);                                // hidden [B·R, M]
     e.quantize(s.hidden, M, h);                                                   // h [B·R, M]
   } else {
-    e.linear("fc1", a, block.fc1, Engine::activation_at_once(c.activation, h), nullptr, 0, s.hidden,
-             M);                               // hidden [B·R, M]
-    e.quantize(s.hidden, M, h, c.activation);  // h [B·R, M]
+    const Activation at_once = Engine::activation_at_once(c.activation, h);
+    e.linear("fc1", a, block.fc1, at_once, nullptr, 0, s.hidden, M);  // hidden [B·R, M]
+    e.quantize(s.hidden, M, h, c.activation);                         // h [B·R, M]
   }
   e.linear("fc2", h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·R, D]
 }

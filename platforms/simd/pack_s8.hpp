@@ -29,14 +29,18 @@ VITRAIL_INLINE void scatter_k(const std::int8_t* bytes, int columns, std::int8_t
   });
 }
 
+/// Sixteen of a row's k elements, from i on.
 /// @tparam whole  k is a multiple of sixteen
+template <class A, bool whole>
+VITRAIL_INLINE F16<A> load_of_row(const float* row, int i, int k) {
+  return whole ? F16<A>::load(row + i) : F16<A>::load_first(row + i, k - i);
+}
+
 template <class A, int group, bool whole>
 VITRAIL_INLINE void pack_row_s8(const float* row, int k, int k_padded, int columns, std::int8_t* dst, float* scale,
                                 std::int32_t* sum) {
   using V = F16<A>;
-  const auto load = [=](int i) __attribute__((always_inline)) {
-    return whole ? V::load(row + i) : V::load_first(row + i, k - i);
-  };
+  const auto load = [=](int i) __attribute__((always_inline)) { return load_of_row<A, whole>(row, i, k); };
   V high = V::all(numerics::smallest_absmax);
   for (int i = 0; i < k; i += 16) high = max(high, abs(load(i)));
   const float top = fold_max(high);
@@ -59,11 +63,6 @@ VITRAIL_INLINE void pack_row_s8(const float* row, int k, int k_padded, int colum
 struct FourScales {
   float inv[4], scale[4];
 };
-
-template <class A, bool whole>
-VITRAIL_INLINE F16<A> load_of_row(const float* row, int i, int k) {
-  return whole ? F16<A>::load(row + i) : F16<A>::load_first(row + i, k - i);
-}
 
 template <class A, bool whole>
 VITRAIL_INLINE FourScales scales_of(const float* src, std::size_t ld_src, int k) {

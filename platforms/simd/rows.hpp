@@ -155,22 +155,33 @@ VITRAIL_INLINE Range range_of(const float* x, int k) {
   return extremes.range();
 }
 
+/// Rows that are found at values(m) once range(m) was asked for. What the next one needs is on its way while one is
+/// written.
+template <class A, class GetRange, class Values>
+VITRAIL_INLINE void quantize_each(int rows, int k, GetRange range, Values values, std::uint8_t* q,
+                                  std::size_t ldq_bytes, RowQuant* quant) {
+  Quantization next = quantization_of<A>(range(0));
+  for (int m = 0; m < rows; ++m) {
+    const Quantization now = next;
+    if (m + 1 < rows) next = quantization_of<A>(range(m + 1));
+    quantize_row<A>(values(m), k, now, q + m * ldq_bytes, quant + m);
+  }
+}
+
 template <class A>
 void quantize_rows(const float* x, std::size_t ldx, int rows, int k, std::uint8_t* q, std::size_t ldq_bytes,
                    RowQuant* quant) {
-  // What the next row needs is on its way while this one is written.
-  Quantization next = quantization_of<A>(range_of<A>(x, k));
-  for (int m = 0; m < rows; ++m) {
-    const Quantization now = next;
-    if (m + 1 < rows) next = quantization_of<A>(range_of<A>(x + (m + 1) * ldx, k));
-    quantize_row<A>(x + m * ldx, k, now, q + m * ldq_bytes, quant + m);
-  }
+  const auto row = [=](int m) __attribute__((always_inline)) { return x + m * ldx; };
+  quantize_each<A>(
+      rows, k, [=](int m) __attribute__((always_inline)) { return range_of<A>(row(m), k); }, row, q, ldq_bytes, quant);
 }
 
 template <class A, Activation activation>
 VITRAIL_INLINE void activate_quantize(const float* x, std::size_t ldx, int rows, int k, float* scratch, std::uint8_t* q,
                                       std::size_t ldq_bytes, RowQuant* quant) {
-  const auto activated = [=](int m, float* y) __attribute__((always_inline)) {
+  const auto activated = [=](int m) __attribute__((always_inline)) { return scratch + m % 2 * k; };
+  const auto activate_row = [=](int m) __attribute__((always_inline)) {
+    float* y = activated(m);
     Extremes<A> extremes;
     in_turns(
         k, [&](int i, int count, auto turn) __attribute__((always_inline)) {
@@ -178,14 +189,9 @@ VITRAIL_INLINE void activate_quantize(const float* x, std::size_t ldx, int rows,
           v.store_first(y + i, count);
           extremes.see(v, turn);
         });
-    return quantization_of<A>(extremes.range());
+    return extremes.range();
   };
-  Quantization next = activated(0, scratch);
-  for (int m = 0; m < rows; ++m) {
-    const Quantization now = next;
-    if (m + 1 < rows) next = activated(m + 1, scratch + (m + 1) % 2 * k);
-    quantize_row<A>(scratch + m % 2 * k, k, now, q + m * ldq_bytes, quant + m);
-  }
+  quantize_each<A>(rows, k, activate_row, activated, q, ldq_bytes, quant);
 }
 
 template <class A>
