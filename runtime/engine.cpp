@@ -15,22 +15,27 @@ std::uint64_t elements(int rows, int columns) {
 
 }  // namespace
 
-int tile_rows(int rows, int row_unit) {
-  const int blocks = ceil_div(rows, Kernels::max_tile_rows);
-  return std::min(ceil_div(ceil_div(rows, blocks), row_unit) * row_unit, Kernels::max_tile_rows);
+int tile_rows(int rows, const TileShape& shape) {
+  const int blocks = ceil_div(rows, shape.max_rows);
+  return std::min(ceil_div(ceil_div(rows, blocks), shape.row_unit) * shape.row_unit, shape.max_rows);
 }
 
 RowBlocks Engine::blocks_of(int rows) const {
-  return {rows, tile_rows(rows, kernels_.gemm_row_unit), kernels_.gemm_row_unit, executor_.threads()};
+  return {rows, tile_rows(rows, kernels_.gemm_tile), kernels_.gemm_tile.row_unit, executor_.threads()};
 }
 
-/// Columns of a tile: many, because the kernels prepare a tile's rows once for all of its columns, but not so many that
-/// a thread waits for another one's last tile: at least four tiles per thread and, where up to twice as many can do it,
-/// tiles of the shared rows that come out even.
-int Engine::tile_columns(const RowBlocks& blocks, int out) const {
+/// Columns of a tile: many, because most kernels prepare a tile's rows once for all of its columns, but not so many
+/// that the kernel has too many weights, or a thread waits for another one's last tile: at least four tiles per thread
+/// and, where up to twice as many can do it, tiles of the shared rows that come out even.
+int Engine::tile_columns(const RowBlocks& blocks, const Linear& linear) const {
   constexpr int tiles_per_thread = 4;
-  const int threads = executor_.threads(), panels = ceil_div(out, PackedS8::panel);
-  int least = ceil_div(panels, Kernels::max_tile_panels);
+  const int threads = executor_.threads(), panels = ceil_div(linear.out, PackedS8::panel);
+  int most = Kernels::max_tile_panels;
+  const auto panel_bytes = PackedS8::panel * static_cast<std::size_t>(linear.s8.k_padded());
+  while (linear.s8.data && most > 1 &&
+         static_cast<std::size_t>(most) * panel_bytes > kernels_.gemm_tile.max_weight_bytes)
+    --most;
+  int least = ceil_div(panels, most);
   while (least < panels && blocks.count(threads) * least < tiles_per_thread * threads) ++least;
   for (int tiles = least; tiles <= std::min(panels, 2 * least); ++tiles) {
     const int width = ceil_div(panels, tiles);
@@ -55,7 +60,7 @@ GemmU8S8Tile::Ahead Engine::ahead(const Linear& linear, int n, int columns, cons
 
 template <class Function>
 void Engine::each_rows(int rows, const Function& task) {
-  const int per_block = ceil_div(tile_rows(rows, kernels_.gemm_row_unit), rows_per_task);
+  const int per_block = ceil_div(tile_rows(rows, kernels_.gemm_tile), rows_per_task);
   row_tasks_.run(executor_, blocks_of(rows), per_block, [&](RowBlocks::Rows block, int i, int thread) {
     const int first = i * rows_per_task, count = std::min(rows_per_task, block.count - first);
     if (count > 0) task(block.first + first, count, thread);
@@ -92,7 +97,7 @@ Engine::Scratch Engine::scratch_of(std::byte* base, std::size_t* bytes) const {
 void Engine::prepare(const Linear& linear, int rows) {
   if (!provider_ || !linear.s8.data) return;
   const RowBlocks blocks = blocks_of(rows);
-  const int panels = tile_columns(blocks, linear.out) / PackedS8::panel;
+  const int panels = tile_columns(blocks, linear) / PackedS8::panel;
   const int last_panels = (linear.s8.panels() - 1) % panels + 1;
   std::set<int> heights;
   for (int t = 0; t < executor_.threads(); ++t)
@@ -230,7 +235,7 @@ void Engine::rotate(const Plan& plan, float* x, std::size_t ldx, int heads) {
 void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Activation activation,
                     const float* residual, std::size_t ld_residual, float* dst, std::size_t ld_dst) {
   const RowBlocks blocks = blocks_of(rows.count);
-  const int columns = tile_columns(blocks, linear.out);
+  const int columns = tile_columns(blocks, linear);
   const std::uint64_t in = static_cast<std::uint64_t>(rows.k), out_count = static_cast<std::uint64_t>(linear.out),
                       count = static_cast<std::uint64_t>(rows.count), element = linear.s8.data ? 1 : sizeof(float);
   const Profile::Timed timed(profile_, name, linear.s8.data ? gemm_name() : kernels_.simd_name, count * in * out_count,

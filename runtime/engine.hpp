@@ -45,7 +45,7 @@ struct AttentionScratch {
 };
 
 /// Rows of a tile: as many as fit, and in blocks that are about equal.
-int tile_rows(int rows, int row_unit);
+int tile_rows(int rows, const TileShape& shape);
 
 class Engine {
  public:
@@ -119,7 +119,7 @@ class Engine {
   };
   const char* gemm_name() const { return provider_ ? provider_name_.c_str() : kernels_.gemm_name; }
   RowBlocks blocks_of(int rows) const;
-  int tile_columns(const RowBlocks& blocks, int out) const;
+  int tile_columns(const RowBlocks& blocks, const Linear& linear) const;
   static GemmU8S8Tile::Ahead ahead(const Linear& linear, int n, int columns, const RowBlocks::Rows& block);
   /// Calls task(first row, count, thread) for some rows at a time.
   template <class Function>

@@ -85,6 +85,14 @@ struct Dequant {
   bool fits_f32() const { return k <= (1 << 24) / (255 * 127); }
 };
 
+/// The tiles that suit a product.
+struct TileShape {
+  int row_unit;                             ///< rows it handles at once: tiles of a multiple of it waste nothing
+  int max_rows = 48;                        ///< at most Kernels::max_tile_rows
+  std::size_t max_weight_bytes = SIZE_MAX;  ///< a panel may be more. Few, where a tile costs nothing beside its
+                                            ///< products: the next tile's come into the cache while the rows stay in it
+};
+
 /// One GEMM tile: acc[m][n] = Σ_k a[m][k] · b[n][k], exact in s32.
 struct GemmU8S8Tile {
   const std::uint8_t* a;      ///< [rows, k], readable up to k_padded
@@ -194,7 +202,7 @@ struct Kernels {
 
   /// The exact integer tile; the native kernel of this platform.
   void (*gemm_u8s8)(const GemmU8S8Tile& tile);
-  int gemm_row_unit;   ///< rows the native tile handles at once: tiles of a multiple of it waste nothing
+  TileShape gemm_tile;
   LayoutS8 layout_s8;  ///< what gemm_u8s8 reads; {64, 4} where a GemmProvider may take its place
 
   /// c[m][n] = Σ_k a[m][k] · b[k][n] (a chain of fma from +0), for `panels` consecutive panels of a PackedF32 [k, n].

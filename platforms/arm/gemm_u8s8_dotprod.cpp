@@ -156,7 +156,7 @@ std::uint64_t peak_u8s8(int rounds) {
 void install_gemm_dotprod_in_order(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8<true>;
   k.peak_u8s8 = peak_u8s8;
-  k.gemm_row_unit = row_block;
+  k.gemm_tile = {.row_unit = row_block};
   k.layout_s8 = layout;
   k.gemm_name = "dotprod_in_order";
 }

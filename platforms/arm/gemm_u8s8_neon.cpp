@@ -126,7 +126,7 @@ std::uint64_t peak_u8s8(int rounds) {
 void install_gemm_neon(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8;
   k.peak_u8s8 = peak_u8s8;
-  k.gemm_row_unit = row_block;
+  k.gemm_tile = {.row_unit = row_block};
   k.layout_s8 = layout;
   k.gemm_name = "neon";
 }

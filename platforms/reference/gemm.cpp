@@ -116,7 +116,7 @@ Kernels kernels() {
       .swiglu = swiglu,
       .rotate = rotate,
       .gemm_u8s8 = gemm_u8s8,
-      .gemm_row_unit = 1,
+      .gemm_tile = {.row_unit = 1},
       .layout_s8 = {},
       .gemm_f32 = gemm_f32,
       .finish_s32 = finish_s32,

@@ -176,7 +176,7 @@ struct Vnni {
     k.gemm_u8s8 = gemm_u8s8;
     k.linear_at_once = linear_at_once;
     k.peak_u8s8 = peak_u8s8;
-    k.gemm_row_unit = S::row_block;
+    k.gemm_tile = {.row_unit = S::row_block, .max_weight_bytes = 192 * 1024};
     k.gemm_name = name;
   }
 };

@@ -98,7 +98,7 @@ struct Widened {
   static void install(Kernels& k, const char* name) {
     k.gemm_u8s8 = gemm_u8s8;
     k.peak_u8s8 = peak_u8s8;
-    k.gemm_row_unit = S::row_block;
+    k.gemm_tile = {.row_unit = S::row_block};
     k.gemm_name = name;
   }
 };
