@@ -25,6 +25,7 @@ struct CpuClass {
   std::string_view name;
   bool available;
   const char* unsuited = nullptr;  ///< why it is only taken when VITRAIL_CPU asks for it, or null
+  bool (*permit)() = nullptr;      ///< asks the operating system, before it is used, or null
 };
 
 #if defined(VITRAIL_X86)
@@ -32,11 +33,16 @@ struct CpuClass {
 /// From old to new; install() counts on this order.
 std::vector<CpuClass> classes_of_this_cpu() {
   const x86::Features found = x86::features(x86::read_cpuid());
-  return {{"reference", true},          {"sse4_2", found.sse4_2}, {"avx2", found.avx2},
-          {"avx_vnni", found.avx_vnni}, {"avx512", found.avx512}, {"avx512_vnni", found.avx512_vnni}};
+  return {{"reference", true},
+          {"sse4_2", found.sse4_2},
+          {"avx2", found.avx2},
+          {"avx_vnni", found.avx_vnni},
+          {"avx512", found.avx512},
+          {"avx512_vnni", found.avx512_vnni},
+          {"amx_int8", found.amx_int8, nullptr, x86::permit_amx}};
 }
 void install(Kernels& k, const auto& allowed) {
-  x86::init(k, {allowed(1), allowed(2), allowed(3), allowed(4), allowed(5)});
+  x86::init(k, {allowed(1), allowed(2), allowed(3), allowed(4), allowed(5), allowed(6)});
 }
 constexpr const char* onednn_needs = "avx512_vnni";
 constexpr const char* onednn_lack = "without AVX512-VNNI its int8 product saturates or runs as reference code";
@@ -66,8 +72,9 @@ constexpr const char* onednn_lack = "its int8 product has not been tested on thi
 #endif
 
 /// Every name of every architecture, so that a name of another one is refused as absent and a misspelt one as unknown.
-constexpr std::array all_names{"reference", "sse4_2",           "avx2",    "avx_vnni", "avx512", "avx512_vnni",
-                               "neon",      "dotprod_in_order", "dotprod", "i8mm"};
+constexpr std::array all_names{"reference",        "sse4_2",      "avx2",     "avx_vnni",
+                               "avx512",           "avx512_vnni", "amx_int8", "neon",
+                               "dotprod_in_order", "dotprod",     "i8mm"};
 
 std::string list(const std::vector<CpuClass>& classes, bool only_available) {
   std::string text;
@@ -109,7 +116,9 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   const auto limit = find_limit(classes, cpu_limit);
   if (!limit) return limit.error();
   const auto unsuited = [&](std::size_t i) { return cpu_limit.empty() && classes[i].unsuited; };
-  const auto allowed = [&](std::size_t i) { return classes[i].available && i <= *limit && !unsuited(i); };
+  const auto wanted = [&](std::size_t i) { return classes[i].available && i <= *limit && !unsuited(i); };
+  const auto refused = [&](std::size_t i) { return wanted(i) && classes[i].permit && !classes[i].permit(); };
+  const auto allowed = [&](std::size_t i) { return wanted(i) && !refused(i); };
   install(s.kernels, allowed);
 
   s.report += "cpu classes: " + list(classes, true) + "\n";
@@ -118,6 +127,8 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
       s.report += "  " + std::string(classes[i].name) + ": not used, this CPU lacks it\n";
     else if (unsuited(i))
       s.report += "  " + std::string(classes[i].name) + ": not used, " + classes[i].unsuited + "\n";
+    else if (refused(i))
+      s.report += "  " + std::string(classes[i].name) + ": not used, the operating system does not permit it\n";
     else if (!allowed(i))
       s.report += "  " + std::string(classes[i].name) + ": not used, VITRAIL_CPU=" + std::string(cpu_limit) + "\n";
   }

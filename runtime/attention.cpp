@@ -8,8 +8,6 @@
 namespace vitrail {
 namespace {
 
-constexpr int query_block = Kernels::max_tile_rows;  // scores stay in the cache; no effect on the answer
-
 /// Int8: one head's keys and values in the place of weights.
 struct HeadS8 {
   PackedS8 matrix;
@@ -63,6 +61,8 @@ std::size_t Engine::heads_bytes() const {
 
 void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
   const auto tokens = static_cast<std::size_t>(heads_.tokens), dim = static_cast<std::size_t>(heads_.head_dim);
+  // A block of queries is a tile's rows: scores stay in the cache.
+  const auto query_block = static_cast<std::size_t>(kernels_.gemm_tile.max_rows);
   if (heads_.dtype == DType::int8) {
     s.scores = layout.take<float>(3 * align_up(tokens));
     s.acc = layout.take<std::int32_t>(query_block * std::max(align_up(tokens), align_up(dim)));

@@ -87,7 +87,7 @@ Engine::Scratch Engine::scratch_of(std::byte* base, std::size_t* bytes) const {
   Layout layout(base);
   Scratch s{};
   s.gemm = layout.take<std::byte>(Kernels::gemm_scratch_bytes);
-  s.acc = layout.take<std::int32_t>(static_cast<std::size_t>(Kernels::max_tile_rows) * Kernels::max_tile_cols);
+  s.acc = layout.take<std::int32_t>(static_cast<std::size_t>(kernels_.gemm_tile.max_rows) * Kernels::max_tile_cols);
   s.rows = layout.take<float>(static_cast<std::size_t>(Kernels::rows_together) * static_cast<std::size_t>(max_row_));
   place_attention(layout, s.attention);
   if (bytes) *bytes = layout.size_bytes();

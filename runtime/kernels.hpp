@@ -145,7 +145,7 @@ struct AxisFilter;    // runtime/resize_filters.hpp
 struct SplitWeights;  // the same
 
 struct Kernels {
-  static constexpr int max_tile_rows = 48;
+  static constexpr int max_tile_rows = 64;
   static constexpr int max_tile_panels = 6;
   static constexpr int max_tile_cols = PackedS8::panel * max_tile_panels;
   static constexpr std::size_t gemm_scratch_bytes = 128 * 1024;

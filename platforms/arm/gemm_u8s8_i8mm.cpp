@@ -18,8 +18,7 @@ constexpr int k_block = 1024;
 constexpr LayoutS8 layout{8, 8};  // a strip is four registers of two columns
 constexpr int row_block = 12;     // 6 pairs of rows × 4 registers = 24 of the 32 registers hold sums
 constexpr int strip = layout.columns;
-static_assert(Kernels::max_tile_rows % row_block == 0 &&
-              Kernels::max_tile_rows * k_block <= Kernels::gemm_scratch_bytes);
+static_assert((Kernels::max_tile_rows + row_block) * k_block <= Kernels::gemm_scratch_bytes);
 
 /// A block of rows as [k/8][pairs of rows][2 rows][8]; an odd last row is its own partner.
 void relay_rows(const std::uint8_t* a, std::size_t lda_bytes, int rows, int k, std::uint8_t* dst) {

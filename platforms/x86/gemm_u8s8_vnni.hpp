@@ -4,8 +4,8 @@
 #pragma once
 
 #include "platforms/registers.hpp"
-#include "platforms/simd/products.hpp"
 #include "platforms/tile.hpp"
+#include "platforms/x86/finish_vnni.hpp"
 #include "runtime/kernels.hpp"
 
 namespace vitrail::x86 {
@@ -17,6 +17,7 @@ namespace vitrail::x86 {
 template <class S>
 struct Vnni {
   using V = typename S::V;
+  using Finish = FinishVnni<S>;
   template <int M, int N>
   using Sums = V[M][N];
   static constexpr int lanes = sizeof(V) / 4, per_sixteen = 16 / lanes;
@@ -85,79 +86,30 @@ struct Vnni {
     });
   }
 
-  /// −zero_point · col_sum as two products of 16 bits: exact while k ≤ largest_k.
-  static constexpr int largest_k = 32767 * 128 / 127;
-  static std::int32_t row_factors(std::int32_t zero_point) {
-    return (-zero_point & 0xffff) | -zero_point * 128 * 65536;
-  }
-  static std::int32_t column_factors(std::int32_t sum) { return (sum & 127) | (sum >> 7) * 65536; }
-
-  /// What finish_s32 is given, from one row and column on.
-  struct Finish {
-    const std::int32_t *row_factors, *column_factors;
-    const float *row_scale, *col_scale, *bias, *residual;
-    std::size_t ld_residual;
-    float* dst;
-    std::size_t ld_dst;
-
-    Finish at(int m, int n) const {
-      return {row_factors + m, column_factors + n,
-              row_scale + m,   col_scale + n,
-              bias + n,        residual ? residual + m * ld_residual + n : nullptr,
-              ld_residual,     dst + m * ld_dst + n,
-              ld_dst};
-    }
-  };
-
   /// M rows × a strip, finished while their sums are in registers and the next strip's multiplications begin.
   template <int M, bool has_residual>
   VITRAIL_TILE static void multiply_finish(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k,
-                                           Fetch& fetch, const Finish& finish) {
-    using A = typename S::Arch;
-    using F = xsimd::batch<float, A>;
+                                           Fetch& fetch, const typename Finish::From& from) {
     Sums<M, S::registers> sum;
     multiply<M, S::registers>(sum, a, lda_bytes, b, k, fetch);
-    const Finish f = finish;  // a copy, which no store to dst can change
-    unroll<S::registers>([&](auto j) __attribute__((always_inline)) {
-      constexpr int n = j * lanes;
-      const V factors = S::load(f.column_factors + n);
-      const F col_scale = F::load_unaligned(f.col_scale + n), bias = F::load_unaligned(f.bias + n);
-      unroll<M>([&](auto m) __attribute__((always_inline)) {
-        S::multiply_add_words(sum[m][j], f.row_factors + m, factors);
-        const F scale = F(f.row_scale[m]) * col_scale;
-        F y = simd::fma_batch<A>(xsimd::to_float(xsimd::batch<std::int32_t, A>(sum[m][j])), scale, bias);
-        if constexpr (has_residual) y = F::load_unaligned(f.residual + m * f.ld_residual + n) + y;
-        y.store_unaligned(f.dst + m * f.ld_dst + n);
-      });
-    });
-  }
-
-  template <bool has_residual>
-  static void linear_strips(const GemmU8S8Tile& t, const Finish& finish) {
-    constexpr LayoutS8 layout;
-    Fetch fetch(t);
-    for (int n = 0; n < t.cols; n += strip) {
-      const std::int8_t* b = t.b + layout.at(n, 0, t.k_padded);
-      in_blocks<S::row_block>(t.rows, [&](auto M, int m) {
-        multiply_finish<M, has_residual>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, fetch, finish.at(m, n));
-      });
-    }
+    const typename Finish::From f = from;  // a copy, which no store to dst can change
+    Finish::template finish<M, S::registers, has_residual>(
+        f, [&](auto m, auto j) __attribute__((always_inline)) { return sum[m][j]; });
   }
 
   static bool linear_at_once(const GemmU8S8Tile& t, const Dequant& d, const Epilogue& e, float* dst,
                              std::size_t ld_dst) {
-    if (t.cols % strip != 0 || t.k > largest_k || e.activation != Activation::none) return false;
-    std::int32_t rows[Kernels::max_tile_rows];
-    float row_scale[Kernels::max_tile_rows];
-    alignas(64) std::int32_t columns[Kernels::max_tile_cols];
-    for (int m = 0; m < t.rows; ++m) {
-      rows[m] = row_factors(d.row[m].zero_point);
-      row_scale[m] = d.row[m].scale;
-    }
-    for (int n = 0; n < t.cols; ++n) columns[n] = column_factors(d.col_sum[n]);
-    const Finish finish{rows,       columns,       row_scale, d.col_scale, simd::bias_of(e),
-                        e.residual, e.ld_residual, dst,       ld_dst};
-    e.residual ? linear_strips<true>(t, finish) : linear_strips<false>(t, finish);
+    if (!Finish::serves(t, e)) return false;
+    Finish::prepare(t, d, e, dst, ld_dst, [&](auto has_residual, const typename Finish::From& from) {
+      constexpr LayoutS8 layout;
+      Fetch fetch(t);
+      for (int n = 0; n < t.cols; n += strip) {
+        const std::int8_t* b = t.b + layout.at(n, 0, t.k_padded);
+        in_blocks<S::row_block>(t.rows, [&](auto M, int m) {
+          multiply_finish<M, has_residual>(t.a + m * t.lda_bytes, t.lda_bytes, b, t.k, fetch, from.at(m, n));
+        });
+      }
+    });
     return true;
   }
 

@@ -1,6 +1,10 @@
 #include "platforms/x86/x86.hpp"
 
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace vitrail::x86 {
 
@@ -17,6 +21,7 @@ CpuId read_cpuid() {
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
     id.leaf7_ebx = b;
     id.leaf7_ecx = c;
+    id.leaf7_edx = d;
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) id.leaf7_1_eax = a;
   }
   return id;
@@ -26,6 +31,7 @@ Features features(const CpuId& id) {
   const auto has = [](std::uint32_t word, int bit) { return (word >> bit & 1) != 0; };
   const bool os_ymm = (id.xcr0 & 0x6) == 0x6;
   const bool os_zmm = (id.xcr0 & 0xe6) == 0xe6;
+  const bool os_tiles = (id.xcr0 & 0x60000) == 0x60000;
   Features f;
   f.sse4_2 = has(id.leaf1_ecx, 20) && has(id.leaf1_ecx, 19) && has(id.leaf1_ecx, 9);
   f.avx2 = f.sse4_2 && os_ymm && has(id.leaf1_ecx, 28) && has(id.leaf1_ecx, 12) && has(id.leaf7_ebx, 5);
@@ -33,7 +39,17 @@ Features features(const CpuId& id) {
   f.avx512 = f.avx2 && os_zmm && has(id.leaf7_ebx, 16) && has(id.leaf7_ebx, 17) && has(id.leaf7_ebx, 28) &&
              has(id.leaf7_ebx, 30) && has(id.leaf7_ebx, 31);
   f.avx512_vnni = f.avx512 && has(id.leaf7_ecx, 11);
+  f.amx_int8 = f.avx512_vnni && os_tiles && has(id.leaf7_edx, 24) && has(id.leaf7_edx, 25);
   return f;
+}
+
+bool permit_amx() {
+#ifdef __linux__
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
 }
 
 void init(Kernels& k, const Features& use) {
@@ -51,6 +67,7 @@ void init(Kernels& k, const Features& use) {
     if (!use.avx_vnni) install_gemm_avx512(k);  // vpdpbusd on 256 bits does more than vpmaddwd on 512
   }
   if (use.avx512_vnni) install_gemm_avx512_vnni(k);
+  if (use.amx_int8) install_gemm_amx_int8(k);
 }
 
 }  // namespace vitrail::x86

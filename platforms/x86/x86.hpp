@@ -14,16 +14,21 @@ struct Features {
   bool avx_vnni = false;     ///< vpdpbusd on 256 bits
   bool avx512 = false;       ///< F, BW, DQ, CD and VL
   bool avx512_vnni = false;  ///< vpdpbusd on 512 bits
+  bool amx_int8 = false;     ///< tdpbusd on tiles; a process needs permit_amx(), too
 };
 
 /// What CPUID and XGETBV say, as plain integers so that any CPU can be described in a test.
 struct CpuId {
-  std::uint32_t leaf1_ecx = 0, leaf7_ebx = 0, leaf7_ecx = 0, leaf7_1_eax = 0;
+  std::uint32_t leaf1_ecx = 0, leaf7_ebx = 0, leaf7_ecx = 0, leaf7_edx = 0, leaf7_1_eax = 0;
   std::uint64_t xcr0 = 0;  ///< register state the operating system saves; 0 without OSXSAVE
 };
 
 CpuId read_cpuid();
 Features features(const CpuId& id);
+
+/// Asks the operating system for the tile registers, for all threads of this process (Linux 5.16: arch_prctl(2)).
+/// False: it has none, or a thread's stack for signals has no room for them.
+bool permit_amx();
 
 /// The staircase: later steps override earlier ones.
 void init(Kernels& k, const Features& use);
@@ -36,5 +41,6 @@ void install_gemm_avx2(Kernels& k);
 void install_gemm_avx_vnni(Kernels& k);
 void install_gemm_avx512(Kernels& k);
 void install_gemm_avx512_vnni(Kernels& k);
+void install_gemm_amx_int8(Kernels& k);
 
 }  // namespace vitrail::x86

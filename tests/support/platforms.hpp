@@ -15,7 +15,7 @@ struct Platform {
 
 inline std::vector<Platform> platforms() {
   std::vector<Platform> all;
-  for (const char* name : {"reference", "sse4_2", "avx2", "avx_vnni", "avx512", "avx512_vnni", "neon",
+  for (const char* name : {"reference", "sse4_2", "avx2", "avx_vnni", "avx512", "avx512_vnni", "amx_int8", "neon",
                            "dotprod_in_order", "dotprod", "i8mm"})
     if (auto s = select_kernels(name, false, 1)) all.push_back({name, s->kernels});
   return all;
