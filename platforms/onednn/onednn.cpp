@@ -16,7 +16,8 @@ namespace {
 
 /// Implementations that were run and found equal to the reference. `gemm:jit` is not here: it is the name of reference
 /// code too, and plain avx512_core saturates.
-constexpr std::array<std::string_view, 2> exact{"brg:avx512_core_vnni", "brg_matmul:avx10_1_512"};
+constexpr std::array<std::string_view, 3> exact{"brg:avx512_core_vnni", "brg:avx512_core_amx_int8",
+                                                "brg_matmul:avx10_1_512"};
 
 /// One OpenMP thread while it lives: our own pool splits the tiles. OpenMP keeps the setting per calling thread, which
 /// may be an application's, so it is put back.

@@ -21,15 +21,14 @@ constexpr LayoutS8 layout;
 static_assert(layout.group == 4 && layout.columns == PackedS8::panel && PackedS8::k_unit % step == 0);
 
 // Eight tile registers: 0 … 3 are sums, 4 and more activations and weights. The instructions are written as assembly,
-// so that the compiler need not know of AMX. A load names no memory: nothing it reads is written by its function but by
-// another tile's store.
+// so that the compiler need not know of AMX.
 template <int tile>
 VITRAIL_INLINE void zero() {
   __asm__ volatile("tilezero %%tmm%c0" : : "i"(tile));
 }
 template <int tile>
 VITRAIL_INLINE void load(const void* rows, std::size_t row_bytes) {
-  __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(rows), "r"(row_bytes), "i"(tile));
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(rows), "r"(row_bytes), "i"(tile) : "memory");
 }
 template <int tile>
 VITRAIL_INLINE void store(std::int32_t* rows, std::size_t ld) {
@@ -49,7 +48,6 @@ class Configured {
     alignas(64) Shapes shapes;
     const auto row_count = static_cast<std::uint8_t>(last);
     for (int i = 0; i < 8; ++i) shapes.row_bytes[i] = step;
-    for (auto& count : shapes.rows) count = 0;
     for (int i = 0; i < 8; ++i) shapes.rows[i] = side;
     if constexpr (R == 2)
       shapes.rows[2] = shapes.rows[3] = shapes.rows[5] = row_count;
