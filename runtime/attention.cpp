@@ -91,7 +91,9 @@ void Engine::attend_int8(const Attended& a) {
   const auto D = static_cast<std::size_t>(dim);
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
 
-  run(executor_, 2 * heads_.count, [&](int task, int) {
+  // Always the same thread packs a head, into memory that it then has at hand.
+  row_tasks_.run(executor_, {2 * heads_.count, 1, 1, threads()}, 1, [&](RowBlocks::Rows rows, int, int) {
+    const int task = rows.first;
     const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, task / 2);
     const std::size_t column = static_cast<std::size_t>(task / 2) * D;
     if (task % 2 == 0)

@@ -26,7 +26,7 @@ RowBlocks Engine::blocks_of(int rows) const {
 
 /// Columns of a tile: many, because most kernels prepare a tile's rows once for all of its columns, but not so many
 /// that the kernel has too many weights, or a thread waits for another one's last tile: at least four tiles per thread
-/// and, where up to twice as many can do it, tiles of the shared rows that come out even.
+/// and, where up to twice as many can do it, tiles of the pieces that come out even.
 int Engine::tile_columns(const RowBlocks& blocks, const Linear& linear) const {
   constexpr int tiles_per_thread = 4;
   const int threads = executor_.threads(), panels = ceil_div(linear.out, PackedS8::panel);
@@ -36,10 +36,10 @@ int Engine::tile_columns(const RowBlocks& blocks, const Linear& linear) const {
          static_cast<std::size_t>(most) * panel_bytes > kernels_.gemm_tile.max_weight_bytes)
     --most;
   int least = ceil_div(panels, most);
-  while (least < panels && blocks.count(threads) * least < tiles_per_thread * threads) ++least;
+  while (least < panels && blocks.count() * least < tiles_per_thread * threads) ++least;
   for (int tiles = least; tiles <= std::min(panels, 2 * least); ++tiles) {
     const int width = ceil_div(panels, tiles);
-    if (blocks.shared() * ceil_div(panels, width) % threads == 0) return width * PackedS8::panel;
+    if (blocks.pieces() * ceil_div(panels, width) % threads == 0) return width * PackedS8::panel;
   }
   return ceil_div(panels, least) * PackedS8::panel;
 }
@@ -101,8 +101,9 @@ void Engine::prepare(const Linear& linear, int rows) {
   const int last_panels = (linear.s8.panels() - 1) % panels + 1;
   std::set<int> heights;
   for (int t = 0; t < executor_.threads(); ++t)
-    for (int i = 0; i < blocks.own(); ++i) heights.insert(blocks.owned_by(t, i).count);
-  for (int i = 0; i < blocks.shared(); ++i) heights.insert(blocks.shared(i).count);
+    for (int i = 0; i < blocks.own(); ++i) heights.insert(blocks.block(t, i).count);
+  for (int t = 0; t < executor_.threads(); ++t)
+    for (int i = 0; i < blocks.pieces(t); ++i) heights.insert(blocks.piece(t, i).count);
   for (const int m : heights)
     for (const int p : {std::min(panels, linear.s8.panels()), last_panels}) {
       std::string why;

@@ -61,7 +61,7 @@ TEST_CASE("every row gets every task once, on any number of threads, job after j
           const RowBlocks blocks(rows, block, unit, threads);
           const auto all = calls(pool, tasks, blocks, per_block);
           CHECK(complete(all, rows, per_block));
-          CHECK(all.size() == static_cast<std::size_t>(blocks.count(threads) * per_block));
+          CHECK(all.size() == static_cast<std::size_t>(blocks.count() * per_block));
           for (const Call& c : all) {
             CHECK(c.count >= 1);
             CHECK(c.count <= block);
@@ -71,23 +71,26 @@ TEST_CASE("every row gets every task once, on any number of threads, job after j
   }
 }
 
-TEST_CASE("a thread takes its own rows first, then shared ones, then those of a thread that does nothing") {
-  constexpr int threads = 3, per_block = 4, rows = 400;
+TEST_CASE("a thread takes its blocks first, then its pieces, then what a thread that does nothing leaves") {
+  constexpr int threads = 3, per_block = 4, rows = 420;
   const RowBlocks blocks(rows, 42, 6, threads);
   REQUIRE(blocks.own() == 3);
-  REQUIRE(blocks.shared() > 0);
+  REQUIRE(blocks.pieces() == 3);
   RowTasks tasks(threads);
   for (int thread = 0; thread < threads; ++thread) {
     OnThread executor(threads, thread);
     const auto all = calls(executor, tasks, blocks, per_block);
     CHECK(complete(all, rows, per_block));
-    const int own = blocks.own() * per_block, shared = blocks.shared() * per_block;
-    const int first_own = blocks.owned_by(thread, 0).first, first_shared = blocks.shared(0).first;
-    for (int i = 0; i < static_cast<int>(all.size()); ++i) {
-      const Call& c = all[static_cast<std::size_t>(i)];
-      const bool is_own = c.first >= first_own && c.first < first_own + blocks.own() * 42;
-      CHECK(is_own == (i < own));
-      CHECK((c.first >= first_shared) == (i >= own && i < own + shared));
+    int at = 0;
+    for (int turn = 0; turn < threads; ++turn) {
+      const int owner = (thread + turn) % threads, first = blocks.block(owner, 0).first;
+      for (int i = 0; i < 3 * per_block; ++i, ++at) {
+        const Call& c = all[static_cast<std::size_t>(at)];
+        CHECK(c.first >= first);
+        CHECK(c.first < first + 3 * 42);
+      }
+      for (int i = 0; i < per_block; ++i, ++at)
+        CHECK(all[static_cast<std::size_t>(at)].first == blocks.piece(owner, 0).first);
     }
     // Blocks take turns: what belongs to an index is used by all of them while it is in the cache.
     CHECK(all[0].index == 0);
@@ -100,17 +103,24 @@ TEST_CASE("a thread takes its own rows first, then shared ones, then those of a 
 TEST_CASE("one thread has all rows, in equal blocks") {
   const RowBlocks blocks(197, 42, 6, 1);
   CHECK(blocks.own() == 5);
-  CHECK(blocks.shared() == 0);
-  CHECK(blocks.owned_by(0, 4).first == 168);
-  CHECK(blocks.owned_by(0, 4).count == 29);
-  CHECK(blocks.owned_by(0, 4).turn == 4);
-  CHECK(blocks.owned_by(0, 4).turns == 5);
+  CHECK(blocks.pieces() == 0);
+  CHECK(blocks.block(0, 4).first == 168);
+  CHECK(blocks.block(0, 4).count == 29);
+  CHECK(blocks.block(0, 4).turn == 4);
+  CHECK(blocks.block(0, 4).turns == 5);
 }
 
-TEST_CASE("a shared block is nobody's turn") {
+TEST_CASE("pieces are dealt in turn, and are nobody's turn at the weights") {
   const RowBlocks blocks(197, 42, 6, 2);
-  CHECK(blocks.owned_by(1, 0).turn == 0);
-  CHECK(blocks.owned_by(1, 1).turn == 1);
-  CHECK(blocks.owned_by(1, 1).turns == 2);
-  CHECK(blocks.shared(0).turns == 0);
+  CHECK(blocks.block(1, 0).turn == 0);
+  CHECK(blocks.block(1, 1).turn == 1);
+  CHECK(blocks.block(1, 1).turns == 2);
+  REQUIRE(blocks.pieces() == 3);
+  CHECK(blocks.pieces(0) == 2);
+  CHECK(blocks.pieces(1) == 1);
+  CHECK(blocks.piece(0, 0).first == 168);
+  CHECK(blocks.piece(1, 0).first == 180);
+  CHECK(blocks.piece(0, 1).first == 192);
+  CHECK(blocks.piece(0, 1).count == 5);
+  CHECK(blocks.piece(0, 1).turns == 0);
 }

@@ -59,6 +59,9 @@ VITRAIL_INLINE void pack_row_s8(const float* row, int k, int k_padded, int colum
   *sum = fold_sum(total);
 }
 
+/// One head's rows are some cache lines each and far apart, written by another thread perhaps: no CPU foresees them.
+constexpr int rows_ahead = 12;
+
 /// How four rows become s8.
 struct FourScales {
   float inv[4], scale[4];
@@ -110,6 +113,8 @@ void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, int column
     if (n >= 4) next = scales_of<A, whole>(src, ld_src, k);
     for (; i + 4 <= n; i += 4) {
       const FourScales now = next;
+      for (int m = i + rows_ahead; m < i + rows_ahead + 4 && m < n; ++m)
+        for (int j = 0; j < k; j += 16) __builtin_prefetch(src + m * ld_src + j);
       if (i + 8 <= n) next = scales_of<A, whole>(src + (i + 4) * ld_src, ld_src, k);
       pack_four_rows_s8<A, whole>(src + i * ld_src, ld_src, k, now, k_padded, columns, dst + layout.at(i, 0, k_padded),
                                   scale + i, sum + i);
@@ -189,7 +194,10 @@ VITRAIL_INLINE void pack_sixteen_columns_s8(const float* src, std::size_t ld_src
     return whole ? V::load(row) : V::load_first(row, count);
   };
   V high = V::all(numerics::smallest_absmax);
-  for (int i = 0; i < k; ++i) high = max(high, abs(load(i)));
+  for (int i = 0; i < k; ++i) {
+    if (whole && i + rows_ahead < k) __builtin_prefetch(src + (i + rows_ahead) * ld_src + channel);
+    high = max(high, abs(load(i)));
+  }
   const V inv = V::all(127.0f) / high;
   I16<A> total = I16<A>::all(0);
   const auto quantized = [&](int i) __attribute__((always_inline)) {
