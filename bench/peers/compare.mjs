@@ -4,6 +4,8 @@
 //   npm install --prefix bench/peers --ignore-scripts
 //   taskset -c 0 node bench/peers/compare.mjs --threads 1     # two threads: taskset -c 0,1 … --threads 2
 //
+// On a CPU with AMX both multiply with it; bench/peers/without_amx.c holds both to AVX512-VNNI.
+//
 // Options: --threads N, --rounds N (7), --archs NAME,… (vit_tiny_patch16_224, small, base), --program PATH (build/release/vitrail),
 // -o FOLDER (bench/results/CLASS, that of our int8 product). Writes peers-THREADS.md, .json and .svg there.
 //
