@@ -13,7 +13,7 @@ import sys
 
 BOUNDS = {  # class: network: (share of the peak, int8 over f32)
     "avx2": {"vit_tiny_patch16_224": (0.62, 0.90), "vit_base_patch16_224": (0.69, 0.90)},
-    "avx_vnni": {"vit_tiny_patch16_224": (0.65, 3.15), "vit_base_patch16_224": (0.78, 3.50)},
+    "avx_vnni": {"vit_tiny_patch16_224": (0.55, 3.00), "vit_base_patch16_224": (0.65, 3.50)},
     "avx512_vnni": {"vit_tiny_patch16_224": (0.53, 2.95), "vit_base_patch16_224": (0.66, 3.80)},
     "amx_int8": {"vit_tiny_patch16_224": (0.13, 5.80), "vit_base_patch16_224": (0.21, 9.80)},
 }

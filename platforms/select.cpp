@@ -115,23 +115,23 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   static const std::vector<CpuClass> classes = classes_of_this_cpu();
   const auto limit = find_limit(classes, cpu_limit);
   if (!limit) return limit.error();
-  const auto unsuited = [&](std::size_t i) { return cpu_limit.empty() && classes[i].unsuited; };
-  const auto wanted = [&](std::size_t i) { return classes[i].available && i <= *limit && !unsuited(i); };
-  const auto refused = [&](std::size_t i) { return wanted(i) && classes[i].permit && !classes[i].permit(); };
-  const auto allowed = [&](std::size_t i) { return wanted(i) && !refused(i); };
-  install(s.kernels, allowed);
-
-  s.report += "cpu classes: " + list(classes, true) + "\n";
+  const std::string limited = "VITRAIL_CPU=" + std::string(cpu_limit);
+  std::vector<std::string> why_not(classes.size());  // empty: it is used
   for (std::size_t i = 1; i < classes.size(); ++i) {
     if (!classes[i].available)
-      s.report += "  " + std::string(classes[i].name) + ": not used, this CPU lacks it\n";
-    else if (unsuited(i))
-      s.report += "  " + std::string(classes[i].name) + ": not used, " + classes[i].unsuited + "\n";
-    else if (refused(i))
-      s.report += "  " + std::string(classes[i].name) + ": not used, the operating system does not permit it\n";
-    else if (!allowed(i))
-      s.report += "  " + std::string(classes[i].name) + ": not used, VITRAIL_CPU=" + std::string(cpu_limit) + "\n";
+      why_not[i] = "this CPU lacks it";
+    else if (cpu_limit.empty() && classes[i].unsuited)
+      why_not[i] = classes[i].unsuited;
+    else if (i > *limit)
+      why_not[i] = limited;
+    else if (classes[i].permit && !classes[i].permit())
+      why_not[i] = "the operating system does not permit it";
   }
+  install(s.kernels, [&](std::size_t i) { return why_not[i].empty(); });
+
+  s.report += "cpu classes: " + list(classes, true) + "\n";
+  for (std::size_t i = 1; i < classes.size(); ++i)
+    if (!why_not[i].empty()) s.report += "  " + std::string(classes[i].name) + ": not used, " + why_not[i] + "\n";
   s.report += "row kernels: " + std::string(s.kernels.simd_name) + "\n";
   s.report += "int8 product: " + std::string(s.kernels.gemm_name) + "\n";
 
@@ -142,7 +142,7 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   else if (!onednn)
     why = "only VITRAIL_ONEDNN=1 asks for it";
   else if (*limit + 1 < classes.size())
-    why = "VITRAIL_CPU=" + std::string(cpu_limit) + " and oneDNN picks its own instructions";
+    why = limited + " and oneDNN picks its own instructions";
   else
 #ifdef VITRAIL_WITH_ONEDNN
     s.provider = onednn::make_provider(threads, why);

@@ -86,17 +86,21 @@ void Engine::attention(float* queries, std::size_t ld_queries, int count, const 
   int8 ? attend_int8(attended) : attend_f32(attended);
 }
 
+template <class Function>
+void Engine::each_matrix(const Function& pack) {
+  row_tasks_.run(executor_, {2 * heads_.count, 1, 1, threads()}, 1,
+                 [&](RowBlocks::Rows rows, int, int) { pack(rows.first / 2, rows.first % 2 == 0); });
+}
+
 void Engine::attend_int8(const Attended& a) {
   const int tokens = heads_.tokens, dim = heads_.head_dim;
   const auto D = static_cast<std::size_t>(dim);
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
 
-  // Always the same thread packs a head, into memory that it then has at hand.
-  row_tasks_.run(executor_, {2 * heads_.count, 1, 1, threads()}, 1, [&](RowBlocks::Rows rows, int, int) {
-    const int task = rows.first;
-    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, task / 2);
-    const std::size_t column = static_cast<std::size_t>(task / 2) * D;
-    if (task % 2 == 0)
+  each_matrix([&](int index, bool of_keys) {
+    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, index);
+    const std::size_t column = static_cast<std::size_t>(index) * D;
+    if (of_keys)
       kernels_.pack_rows_s8(a.keys + column, a.ld_keys, tokens, dim, kernels_.layout_s8, keys.data, keys.scale,
                             keys.sum);
     else
@@ -153,10 +157,10 @@ void Engine::attend_f32(const Attended& a) {
   const std::size_t ld_context = static_cast<std::size_t>(dim_panels) * PackedF32::panel;
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
 
-  run(executor_, 2 * heads_.count, [&](int task, int) {
-    const auto packed = head<KeysAndValuesF32>(a.heads, heads_, task / 2);
-    const std::size_t column = static_cast<std::size_t>(task / 2) * D;
-    if (task % 2 == 0)
+  each_matrix([&](int index, bool of_keys) {
+    const auto packed = head<KeysAndValuesF32>(a.heads, heads_, index);
+    const std::size_t column = static_cast<std::size_t>(index) * D;
+    if (of_keys)
       kernels_.pack_transposed_f32(a.keys + column, a.ld_keys, tokens, dim, packed.keys);
     else
       kernels_.pack_f32(a.values + column, a.ld_keys, tokens, dim, packed.values);

@@ -30,12 +30,12 @@ RowBlocks Engine::blocks_of(int rows) const {
 int Engine::tile_columns(const RowBlocks& blocks, const Linear& linear) const {
   constexpr int tiles_per_thread = 4;
   const int threads = executor_.threads(), panels = ceil_div(linear.out, PackedS8::panel);
-  int most = Kernels::max_tile_panels;
-  const auto panel_bytes = PackedS8::panel * static_cast<std::size_t>(linear.s8.k_padded());
-  while (linear.s8.data && most > 1 &&
-         static_cast<std::size_t>(most) * panel_bytes > kernels_.gemm_tile.max_weight_bytes)
-    --most;
-  int least = ceil_div(panels, most);
+  std::size_t most = Kernels::max_tile_panels;
+  if (linear.s8.data) {
+    const auto panel_bytes = PackedS8::panel * static_cast<std::size_t>(linear.s8.k_padded());
+    most = std::clamp<std::size_t>(kernels_.gemm_tile.max_weight_bytes / panel_bytes, 1, most);
+  }
+  int least = ceil_div(panels, static_cast<int>(most));
   while (least < panels && blocks.count() * least < tiles_per_thread * threads) ++least;
   for (int tiles = least; tiles <= std::min(panels, 2 * least); ++tiles) {
     const int width = ceil_div(panels, tiles);
@@ -100,10 +100,10 @@ void Engine::prepare(const Linear& linear, int rows) {
   const int panels = tile_columns(blocks, linear) / PackedS8::panel;
   const int last_panels = (linear.s8.panels() - 1) % panels + 1;
   std::set<int> heights;
-  for (int t = 0; t < executor_.threads(); ++t)
+  for (int t = 0; t < executor_.threads(); ++t) {
     for (int i = 0; i < blocks.own(); ++i) heights.insert(blocks.block(t, i).count);
-  for (int t = 0; t < executor_.threads(); ++t)
     for (int i = 0; i < blocks.pieces(t); ++i) heights.insert(blocks.piece(t, i).count);
+  }
   for (const int m : heights)
     for (const int p : {std::min(panels, linear.s8.panels()), last_panels}) {
       std::string why;

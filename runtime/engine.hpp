@@ -124,6 +124,9 @@ class Engine {
   /// Calls task(first row, count, thread) for some rows at a time.
   template <class Function>
   void each_rows(int rows, const Function& task);
+  /// Calls pack(head, whether its keys or its values): always the same thread, into memory that it then has at hand.
+  template <class Function>
+  void each_matrix(const Function& pack);
   Scratch scratch_of(std::byte* base, std::size_t* bytes) const;
   void place_attention(Layout& layout, AttentionScratch& s) const;
   /// What both arithmetics are given.

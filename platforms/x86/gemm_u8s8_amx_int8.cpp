@@ -244,7 +244,7 @@ void install_gemm_amx_int8(Kernels& k) {
   k.gemm_u8s8 = gemm_u8s8;
   k.linear_at_once = linear_at_once;
   k.peak_u8s8 = peak_u8s8;
-  k.gemm_tile = {.row_unit = 2 * side, .max_rows = 4 * side, .max_weight_bytes = 192 * 1024};
+  k.gemm_tile = {.row_unit = 2 * side, .max_rows = 4 * side, .max_weight_bytes = tile_weight_bytes};
   k.gemm_name = "amx_int8";
 }
 

@@ -17,6 +17,10 @@ struct Features {
   bool amx_int8 = false;     ///< tdpbusd on tiles; a process needs permit_amx(), too
 };
 
+/// Weights that a tile of VNNI or AMX takes, which need nothing prepared: as many of the next tile and a picture's rows
+/// stay in the second cache beside them.
+inline constexpr std::size_t tile_weight_bytes = 192 * 1024;
+
 /// What CPUID and XGETBV say, as plain integers so that any CPU can be described in a test.
 struct CpuId {
   std::uint32_t leaf1_ecx = 0, leaf7_ebx = 0, leaf7_ecx = 0, leaf7_edx = 0, leaf7_1_eax = 0;
