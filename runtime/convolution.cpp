@@ -88,7 +88,7 @@ Convolution::Impl::Impl(const WindowGrid& windows, int out, std::span<const floa
       kernels(table),
       own_threads(o.executor ? nullptr : std::make_unique<ThreadPool>(o.threads)),
       executor(o.executor ? *o.executor : *own_threads),
-      block(tile_rows(grid.count(), kernels.gemm_tile)),
+      block(RowBlocks(grid.count(), kernels.gemm_tile.max_rows, kernels.gemm_tile.row_unit, 1).block(0, 0).count),
       k(grid.window_size()),
       ldq(align_up(k)) {
   const std::vector<float> weights = channels_last(grid.options(), out, torch_weights);

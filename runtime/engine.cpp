@@ -15,18 +15,12 @@ std::uint64_t elements(int rows, int columns) {
 
 }  // namespace
 
-int tile_rows(int rows, const TileShape& shape) {
-  const int blocks = ceil_div(rows, shape.max_rows);
-  return std::min(ceil_div(ceil_div(rows, blocks), shape.row_unit) * shape.row_unit, shape.max_rows);
-}
-
 RowBlocks Engine::blocks_of(int rows) const {
-  return {rows, tile_rows(rows, kernels_.gemm_tile), kernels_.gemm_tile.row_unit, executor_.threads()};
+  return {rows, kernels_.gemm_tile.max_rows, kernels_.gemm_tile.row_unit, executor_.threads()};
 }
 
 /// Columns of a tile: many, because most kernels prepare a tile's rows once for all of its columns, but not so many
-/// that the kernel has too many weights, or a thread waits for another one's last tile: at least four tiles per thread
-/// and, where up to twice as many can do it, tiles of the pieces that come out even.
+/// that the kernel has too many weights, or a thread waits for another one's last tile: at least four tiles per thread.
 int Engine::tile_columns(const RowBlocks& blocks, const Linear& linear) const {
   constexpr int tiles_per_thread = 4;
   const int threads = executor_.threads(), panels = ceil_div(linear.out, PackedS8::panel);
@@ -37,19 +31,15 @@ int Engine::tile_columns(const RowBlocks& blocks, const Linear& linear) const {
   }
   int least = ceil_div(panels, static_cast<int>(most));
   while (least < panels && blocks.count() * least < tiles_per_thread * threads) ++least;
-  for (int tiles = least; tiles <= std::min(panels, 2 * least); ++tiles) {
-    const int width = ceil_div(panels, tiles);
-    if (blocks.pieces() * ceil_div(panels, width) % threads == 0) return width * PackedS8::panel;
-  }
   return ceil_div(panels, least) * PackedS8::panel;
 }
 
-/// What a tile may fetch: each of a thread's own blocks its part of the weights of the next tiles, those from column n
-/// on. All of a thread's blocks multiply with them, and the first one would wait for memory.
+/// What a tile may fetch: each of a thread's blocks its part of the weights of the next tiles, those from column n on.
+/// All of a thread's blocks multiply with them, and the first one would wait for memory.
 GemmU8S8Tile::Ahead Engine::ahead(const Linear& linear, int n, int columns, const RowBlocks::Rows& block) {
   const bool more = n < linear.out;
   const PackedS8& weights = more ? linear.s8 : linear.next;
-  if (block.turns == 0 || !weights.data) return {};
+  if (!weights.data) return {};
   const int first = more ? n / PackedS8::panel : 0;
   const int panels = std::min(columns / PackedS8::panel, weights.panels() - first);
   const std::size_t all = static_cast<std::size_t>(panels) * PackedS8::panel *
@@ -60,7 +50,7 @@ GemmU8S8Tile::Ahead Engine::ahead(const Linear& linear, int n, int columns, cons
 
 template <class Function>
 void Engine::each_rows(int rows, const Function& task) {
-  const int per_block = ceil_div(tile_rows(rows, kernels_.gemm_tile), rows_per_task);
+  const int per_block = ceil_div(kernels_.gemm_tile.max_rows, rows_per_task);
   row_tasks_.run(executor_, blocks_of(rows), per_block, [&](RowBlocks::Rows block, int i, int thread) {
     const int first = i * rows_per_task, count = std::min(rows_per_task, block.count - first);
     if (count > 0) task(block.first + first, count, thread);
@@ -101,8 +91,7 @@ void Engine::prepare(const Linear& linear, int rows) {
   const int last_panels = (linear.s8.panels() - 1) % panels + 1;
   std::set<int> heights;
   for (int t = 0; t < executor_.threads(); ++t) {
-    for (int i = 0; i < blocks.own(); ++i) heights.insert(blocks.block(t, i).count);
-    for (int i = 0; i < blocks.pieces(t); ++i) heights.insert(blocks.piece(t, i).count);
+    for (int i = 0; i < blocks.count(t); ++i) heights.insert(blocks.block(t, i).count);
   }
   for (const int m : heights)
     for (const int p : {std::min(panels, linear.s8.panels()), last_panels}) {

@@ -44,9 +44,6 @@ struct AttentionScratch {
   float* context = nullptr;     ///< f32: [query_block, head_dim rounded up to 16]
 };
 
-/// Rows of a tile: as many as fit, and in blocks that are about equal.
-int tile_rows(int rows, const TileShape& shape);
-
 class Engine {
  public:
   /// @param executor   whose threads work; null: `threads` of the engine's own

@@ -88,7 +88,7 @@ struct Dequant {
 /// The tiles that suit a product.
 struct TileShape {
   int row_unit;                             ///< rows it handles at once: tiles of a multiple of it waste nothing
-  int max_rows = 48;                        ///< at most Kernels::max_tile_rows
+  int max_rows = 48;                        ///< a multiple of row_unit, at most Kernels::max_tile_rows
   std::size_t max_weight_bytes = SIZE_MAX;  ///< a panel may be more. Few, where a tile costs nothing beside its
                                             ///< products: the next tile's come into the cache while the rows stay in it
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include "runtime/thread_pool.hpp"
@@ -12,67 +13,59 @@ namespace vitrail {
 
 inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-/// Rows cut into blocks: equally many for each thread, and what does not come out even in smaller pieces dealt in turn,
-/// so that no thread waits long for the last.
+/// Rows cut into blocks: each thread's share is as large as the others', give or take a unit.
 class RowBlocks {
  public:
   struct Rows {
     int first, count;
-    int turn = 0, turns = 0;  ///< the turn-th of its thread's blocks, of so many; a piece: 0 of 0
+    int turn, turns;  ///< the turn-th of its thread's blocks, of so many
   };
 
-  /// @param block  rows of a block, a multiple of `unit`
-  RowBlocks(int rows, int block, int unit, int threads) : rows_(rows), block_(block), threads_(threads) {
-    constexpr int parts = 3;  // that a block's worth of rows is cut into
-    own_ = threads == 1 ? ceil_div(rows, block) : rows / block / threads;
-    first_piece_ = std::min(rows, own_ * threads * block);
-    const int rest = rows - first_piece_;
-    if (rest > 0) piece_ = ceil_div(ceil_div(rest, parts * ceil_div(rest, block)), unit) * unit;
-    pieces_ = rest > 0 ? ceil_div(rest, piece_) : 0;
-  }
+  /// @param most  rows of a block, a multiple of `unit`
+  RowBlocks(int rows, int most, int unit, int threads)
+      : rows_(rows), most_(most), unit_(unit), threads_(threads), units_(ceil_div(rows, unit)) {}
 
-  int count() const { return own_ * threads_ + pieces_; }
-  int own() const { return own_; }        ///< blocks of each thread
-  int pieces() const { return pieces_; }  ///< of all threads
-  int pieces(int thread) const { return pieces_ / threads_ + (thread < pieces_ % threads_ ? 1 : 0); }
-  Rows block(int thread, int i) const {
-    Rows rows = at((thread * own_ + i) * block_, block_);
-    rows.turn = i;
-    rows.turns = own_;
-    return rows;
+  int count() const {
+    int all = 0;
+    for (int t = 0; t < threads_; ++t) all += count(t);
+    return all;
   }
-  Rows piece(int thread, int i) const { return at(first_piece_ + (i * threads_ + thread) * piece_, piece_); }
+  int count(int thread) const { return ceil_div(first(thread + 1) - first(thread), most_); }
+  /// The blocks of a thread are about equal.
+  Rows block(int thread, int i) const {
+    const int turns = count(thread), size = ceil_div(units(thread), turns) * unit_;
+    const int at = first(thread) + i * size;
+    return {at, std::min(size, first(thread + 1) - at), i, turns};
+  }
 
  private:
-  Rows at(int first, int count) const { return {first, std::min(count, rows_ - first)}; }
-  int rows_, block_, threads_, own_, first_piece_, piece_ = 0, pieces_ = 0;
+  std::int64_t unit_of(int thread) const { return static_cast<std::int64_t>(units_) * thread / threads_; }
+  int first(int thread) const { return std::min(rows_, static_cast<int>(unit_of(thread)) * unit_); }
+  int units(int thread) const { return static_cast<int>(unit_of(thread + 1) - unit_of(thread)); }
+  int rows_, most_, unit_, threads_, units_;
 };
 
-/// Runs jobs that have some tasks per block of rows. A thread takes those of its blocks, then of its pieces, then what
-/// a slower one has not come to.
+/// Runs jobs that have some tasks per block of rows. A thread takes those of its blocks, then what a slower one has not
+/// come to.
 class RowTasks {
  public:
   explicit RowTasks(int threads)
       : threads_(threads), queues_(std::make_unique<Queue[]>(static_cast<std::size_t>(threads))) {}
 
-  /// Calls task(rows, index, thread) for every block and piece of rows and every index in [0, per_block). Blocks take
-  /// turns, then comes the next index. Does not allocate. One job at a time.
+  /// Calls task(rows, index, thread) for every block of rows and every index in [0, per_block). A thread's blocks take
+  /// turns, then comes the next index: what belongs to an index is in the cache for all of them. Does not allocate. One
+  /// job at a time.
   template <class Function>
   void run(Executor& executor, const RowBlocks& blocks, int per_block, const Function& task) noexcept {
     for (int q = 0; q < threads_; ++q) queues_[q].next.store(0, std::memory_order_relaxed);
-    const int own = blocks.own() * per_block;
     // A call takes tasks until none is left: while a thread has some of its own, it meets no other at a counter, which
     // between the cores of a server takes as long as a small task.
     vitrail::run(executor, std::min(threads_, blocks.count() * per_block), [&](int, int thread) {
       for (int turn = 0; turn < threads_; ++turn) {
-        const int owner = (thread + turn) % threads_, pieces = blocks.pieces(owner);
+        const int owner = (thread + turn) % threads_, own = blocks.count(owner);
         std::atomic<int>& next = queues_[owner].next;
-        for (int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < own + pieces * per_block;) {
-          if (i < own)
-            task(blocks.block(owner, i % blocks.own()), i / blocks.own(), thread);
-          else
-            task(blocks.piece(owner, (i - own) % pieces), (i - own) / pieces, thread);
-        }
+        for (int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < own * per_block;)
+          task(blocks.block(owner, i % own), i / own, thread);
       }
     });
   }

@@ -67,60 +67,65 @@ TEST_CASE("every row gets every task once, on any number of threads, job after j
             CHECK(c.count <= block);
             CHECK(c.first % unit == 0);
           }
+          const int units = ceil_div(rows, unit), least = units / threads * unit,
+                    most = ceil_div(units, threads) * unit;
+          for (int t = 0; t < threads; ++t) {
+            int share = 0;
+            for (int i = 0; i < blocks.count(t); ++i) share += blocks.block(t, i).count;
+            CHECK(share > least - unit);
+            CHECK(share <= most);
+          }
         }
   }
 }
 
-TEST_CASE("a thread takes its blocks first, then its pieces, then what a thread that does nothing leaves") {
-  constexpr int threads = 3, per_block = 4, rows = 420;
+TEST_CASE("a thread takes its blocks first, then what a thread that does nothing leaves") {
+  constexpr int threads = 3, per_block = 4, rows = 420, own = 4;
   const RowBlocks blocks(rows, 42, 6, threads);
-  REQUIRE(blocks.own() == 3);
-  REQUIRE(blocks.pieces() == 3);
   RowTasks tasks(threads);
   for (int thread = 0; thread < threads; ++thread) {
+    REQUIRE(blocks.count(thread) == own);
     OnThread executor(threads, thread);
     const auto all = calls(executor, tasks, blocks, per_block);
     CHECK(complete(all, rows, per_block));
     int at = 0;
     for (int turn = 0; turn < threads; ++turn) {
-      const int owner = (thread + turn) % threads, first = blocks.block(owner, 0).first;
-      for (int i = 0; i < 3 * per_block; ++i, ++at) {
-        const Call& c = all[static_cast<std::size_t>(at)];
-        CHECK(c.first >= first);
-        CHECK(c.first < first + 3 * 42);
-      }
-      for (int i = 0; i < per_block; ++i, ++at)
-        CHECK(all[static_cast<std::size_t>(at)].first == blocks.piece(owner, 0).first);
+      const int owner = (thread + turn) % threads;
+      // Blocks take turns: what belongs to an index is used by all of them while it is in the cache.
+      for (int index = 0; index < per_block; ++index)
+        for (int i = 0; i < own; ++i, ++at) {
+          const Call& c = all[static_cast<std::size_t>(at)];
+          CHECK(c.first == blocks.block(owner, i).first);
+          CHECK(c.index == index);
+          CHECK(c.thread == thread);
+        }
     }
-    // Blocks take turns: what belongs to an index is used by all of them while it is in the cache.
-    CHECK(all[0].index == 0);
-    CHECK(all[1].index == 0);
-    CHECK(all[1].first == all[0].first + 42);
-    CHECK(all[3].index == 1);
   }
 }
 
 TEST_CASE("one thread has all rows, in equal blocks") {
   const RowBlocks blocks(197, 42, 6, 1);
-  CHECK(blocks.own() == 5);
-  CHECK(blocks.pieces() == 0);
+  CHECK(blocks.count(0) == 5);
   CHECK(blocks.block(0, 4).first == 168);
   CHECK(blocks.block(0, 4).count == 29);
   CHECK(blocks.block(0, 4).turn == 4);
   CHECK(blocks.block(0, 4).turns == 5);
 }
 
-TEST_CASE("pieces are dealt in turn, and are nobody's turn at the weights") {
-  const RowBlocks blocks(197, 42, 6, 2);
-  CHECK(blocks.block(1, 0).turn == 0);
-  CHECK(blocks.block(1, 1).turn == 1);
-  CHECK(blocks.block(1, 1).turns == 2);
-  REQUIRE(blocks.pieces() == 3);
-  CHECK(blocks.pieces(0) == 2);
-  CHECK(blocks.pieces(1) == 1);
-  CHECK(blocks.piece(0, 0).first == 168);
-  CHECK(blocks.piece(1, 0).first == 180);
-  CHECK(blocks.piece(0, 1).first == 192);
-  CHECK(blocks.piece(0, 1).count == 5);
-  CHECK(blocks.piece(0, 1).turns == 0);
+TEST_CASE("shares differ by a unit, and each is cut by itself") {
+  const RowBlocks two(197, 48, 8, 2);
+  REQUIRE(two.count(0) == 2);
+  CHECK(two.block(0, 0).count == 48);
+  CHECK(two.block(0, 1).count == 48);
+  REQUIRE(two.count(1) == 3);
+  CHECK(two.block(1, 0).first == 96);
+  CHECK(two.block(1, 0).count == 40);
+  CHECK(two.block(1, 2).count == 21);
+  CHECK(two.block(1, 2).turns == 3);
+  CHECK(two.count() == 5);
+  const RowBlocks few(5, 48, 8, 4);
+  CHECK(few.count() == 1);
+  CHECK(few.count(3) == 1);
+  CHECK(few.block(3, 0).first == 0);
+  CHECK(few.block(3, 0).count == 5);
 }
