@@ -51,6 +51,11 @@ KeysAndValues head(std::byte* heads, const Heads& h, int index) {
   return KeysAndValues(Layout(heads + static_cast<std::size_t>(index) * bytes), h);
 }
 
+/// Into the second cache.
+void prefetch(const std::byte* data, std::size_t bytes) {
+  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(data + i, 0, 2);
+}
+
 }  // namespace
 
 std::size_t Engine::heads_bytes() const {
@@ -115,9 +120,20 @@ void Engine::attend_int8(const Attended& a) {
     const int first = block.first, rows = block.count;
     const auto row = static_cast<std::size_t>(first);
     const std::size_t column = static_cast<std::size_t>(index) * D;
+    const std::byte* packed = a.heads + static_cast<std::size_t>(index) * bytes;
+    if (index == 0 && block.turn == 0) prefetch(packed, bytes);
+    /// Half of the next head, block by block.
+    const auto ahead = [&, bytes = bytes](int half) -> GemmU8S8Tile::Ahead {
+      if (index + 1 == heads_.count) return {};
+      const std::size_t part = align_up(bytes / 2 / static_cast<std::size_t>(block.turns));
+      return {reinterpret_cast<const std::int8_t*>(packed + bytes + static_cast<std::size_t>(half) * bytes / 2 +
+                                                   static_cast<std::size_t>(block.turn) * part),
+              part};
+    };
     const std::size_t ldq = align_up(D), ldp = align_up(static_cast<std::size_t>(tokens));
     /// The product's tiles, as tile(GemmU8S8Tile, first column).
-    const auto multiply = [&](const std::uint8_t* u8, std::size_t lda, const HeadS8& head, auto tile) {
+    const auto multiply = [&](const std::uint8_t* u8, std::size_t lda, const HeadS8& head, GemmU8S8Tile::Ahead ahead,
+                              auto tile) {
       const PackedS8& b = head.matrix;
       for (int n = 0; n < b.n; n += Kernels::max_tile_cols)
         tile({.a = u8,
@@ -130,12 +146,14 @@ void Engine::attend_int8(const Attended& a) {
               .k_padded = b.k_padded(),
               .acc = s.acc + n,
               .ldacc = align_up(static_cast<std::size_t>(b.n)),
-              .scratch = scratch.gemm},
+              .scratch = scratch.gemm,
+              .ahead = n == 0 ? ahead : GemmU8S8Tile::Ahead{}},
              n);
     };
     float* const queries = a.queries + row * a.ld_queries + column;
-    kernels_.quantize_rows(queries, a.ld_queries, rows, dim, s.q, ldq, s.quant);                 // q [rows, head_dim]
-    multiply(s.q, ldq, keys, [&](const GemmU8S8Tile& tile, int) { kernels_.gemm_u8s8(tile); });  // acc [rows, T]
+    kernels_.quantize_rows(queries, a.ld_queries, rows, dim, s.q, ldq, s.quant);  // q [rows, head_dim]
+    multiply(s.q, ldq, keys, ahead(0),
+             [&](const GemmU8S8Tile& tile, int) { kernels_.gemm_u8s8(tile); });  // acc [rows, T]
     kernels_.softmax_quantize(s.acc, ldp, rows, tokens, {s.quant, keys.scale, keys.sum, dim}, scale, s.scores, s.p, ldp,
                               s.quant);  // p [rows, T]
     for (int m = 0; a.maps && m < rows; ++m) {
@@ -143,7 +161,7 @@ void Engine::attend_int8(const Attended& a) {
       const std::uint8_t* p = s.p + static_cast<std::size_t>(m) * ldp;
       for (int t = 0; t < tokens; ++t) map[t] = static_cast<float>(p[t] - s.quant[m].zero_point) * s.quant[m].scale;
     }
-    multiply(s.p, ldp, values, [&](const GemmU8S8Tile& tile, int n) {  // queries [rows, head_dim]
+    multiply(s.p, ldp, values, ahead(1), [&](const GemmU8S8Tile& tile, int n) {  // queries [rows, head_dim]
       kernels_.linear_u8s8(tile, {s.quant, values.scale + n, values.sum + n, tokens}, {}, queries + n, a.ld_queries);
     });
   });
