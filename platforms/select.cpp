@@ -116,6 +116,23 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   const auto limit = find_limit(classes, cpu_limit);
   if (!limit) return limit.error();
   const std::string limited = "VITRAIL_CPU=" + std::string(cpu_limit);
+
+  const auto suits = [](const CpuClass& c) { return c.available && c.name == onednn_needs; };
+  const auto for_onednn = std::find_if(classes.begin(), classes.end(), suits);
+  std::string why_not_onednn;
+  if (for_onednn == classes.end())
+    why_not_onednn = onednn_lack;
+  else if (!onednn)
+    why_not_onednn = "only VITRAIL_ONEDNN=1 asks for it";
+  else if (*limit + 1 < classes.size())
+    why_not_onednn = limited + " and oneDNN picks its own instructions";
+  else
+#ifdef VITRAIL_WITH_ONEDNN
+    s.provider = onednn::make_provider(threads, why_not_onednn);
+#else
+    why_not_onednn = "this build has no oneDNN";
+#endif
+
   std::vector<std::string> why_not(classes.size());  // empty: it is used
   for (std::size_t i = 1; i < classes.size(); ++i) {
     if (!classes[i].available)
@@ -124,6 +141,8 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
       why_not[i] = classes[i].unsuited;
     else if (i > *limit)
       why_not[i] = limited;
+    else if (s.provider && classes.begin() + static_cast<std::ptrdiff_t>(i) > for_onednn)
+      why_not[i] = "oneDNN multiplies and does not read its weights";
     else if (classes[i].permit && !classes[i].permit())
       why_not[i] = "the operating system does not permit it";
   }
@@ -135,22 +154,8 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   s.report += "row kernels: " + std::string(s.kernels.simd_name) + "\n";
   s.report += "int8 product: " + std::string(s.kernels.gemm_name) + "\n";
 
-  std::string why;
-  const auto suits = [](const CpuClass& c) { return c.available && c.name == onednn_needs; };
-  if (std::none_of(classes.begin(), classes.end(), suits))
-    why = onednn_lack;
-  else if (!onednn)
-    why = "only VITRAIL_ONEDNN=1 asks for it";
-  else if (*limit + 1 < classes.size())
-    why = limited + " and oneDNN picks its own instructions";
-  else
-#ifdef VITRAIL_WITH_ONEDNN
-    s.provider = onednn::make_provider(threads, why);
-#else
-    why = "this build has no oneDNN";
-#endif
-  s.report +=
-      s.provider ? "int8 product, first choice: " + s.provider->name() + "\n" : "  oneDNN: not used, " + why + "\n";
+  s.report += s.provider ? "int8 product, first choice: " + s.provider->name() + "\n"
+                         : "  oneDNN: not used, " + why_not_onednn + "\n";
   return s;
 }
 
@@ -159,7 +164,7 @@ Result<Selection> select_kernels(int threads) {
 }
 
 Result<Kernels> select_kernels() {
-  const auto selection = select_kernels(environment("VITRAIL_CPU"), false, 1);
+  const auto selection = select_kernels(1);
   if (!selection) return selection.error();
   return selection->kernels;
 }

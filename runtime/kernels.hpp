@@ -284,7 +284,7 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, int th
 /// The same with both limits as the environment has them.
 Result<Selection> select_kernels(int threads);
 
-/// The native ones alone, with the environment's limit.
+/// The native ones alone of the same choice.
 Result<Kernels> select_kernels();
 
 }  // namespace vitrail

@@ -282,8 +282,9 @@ Result<Session> Model::session(const SessionOptions& options) const try {
   if (!selection) return selection.error();
   if (selection->kernels.layout_s8 != impl_->weights.layout)
     return Error{ErrorCode::invalid_argument,
-                 std::string("VITRAIL_CPU: found a limit to '") + selection->kernels.gemm_name +
-                     "', expected the one under which the model was loaded: its weights lie as '" +
+                 std::string("VITRAIL_CPU, VITRAIL_ONEDNN: found settings that choose '") +
+                     selection->kernels.gemm_name +
+                     "', expected those under which the model was loaded: its weights lie as '" +
                      impl_->weights.gemm_name + "' reads them"};
   auto plan = make_plan(impl_->weights, options.image_height, options.image_width);
   if (!plan) return plan.error();

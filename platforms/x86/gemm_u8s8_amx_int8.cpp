@@ -1,7 +1,7 @@
 // int8 GEMM tile for x86 with AMX: tdpbusd multiplies a tile register of 16 rows × 64 u8 with one of 64 k × 16 columns
-// of s8, laid out as LayoutS8 {64, 4} has them, and adds to one of 16 × 16 s32 without saturating. As much as eight
-// times what VNNI does in a cycle; what its sums are finished with takes as long as the products of small layers, so
-// that is done beside the next ones.
+// of s8 (groups of four k) and adds to one of 16 × 16 s32 without saturating. As much as eight times what VNNI does in a
+// cycle; what its sums are finished with takes as long as the products of small layers, so that is done beside the next
+// ones.
 #include "platforms/tile.hpp"
 #include "platforms/x86/finish_vnni.hpp"
 #include "platforms/x86/x86.hpp"
@@ -16,9 +16,11 @@ using Finish = FinishVnni<S>;
 
 constexpr int side = 16;                            ///< rows of a tile register, and its columns of 32 bits
 constexpr int step = 64;                            ///< k of a tile register
-constexpr std::size_t b_row = 4 * PackedS8::panel;  ///< bytes from four k of the weights to the next four
-constexpr LayoutS8 layout;
-static_assert(layout.group == 4 && layout.columns == PackedS8::panel && PackedS8::k_unit % step == 0);
+// A strip is the two tiles that are multiplied together: weights come from the second cache in the order in which they
+// lie, which its hardware foresees.
+constexpr LayoutS8 layout{2 * side, 4};
+constexpr std::size_t b_row = layout.columns * layout.group;  ///< bytes from four k of the weights to the next four
+static_assert(PackedS8::k_unit % step == 0);
 
 // Eight tile registers: 0 … 3 are sums, 4 and more activations and weights. The instructions are written as assembly,
 // so that the compiler need not know of AMX.
@@ -81,7 +83,8 @@ struct Block {
   VITRAIL_INLINE static void multiply(const std::uint8_t* a, std::size_t lda_bytes, const std::int8_t* b, int k_padded,
                                       const Meanwhile& meanwhile) {
     unroll<4>([](auto i) __attribute__((always_inline)) { zero<i>(); });
-    constexpr int tile_bytes = 4 * side;  // of one row of weights
+    constexpr int tile_bytes = layout.group * side;  // of one row of weights
+    const std::size_t strip_bytes = layout.at(layout.columns, 0, k_padded);
     for (int i = 0; i < k_padded; i += step, b += step / 4 * b_row) {
       load<4>(a + i, lda_bytes);
       if constexpr (R == 2) {
@@ -95,7 +98,7 @@ struct Block {
       } else {
         unroll<4>([&](auto j) __attribute__((always_inline)) {
           constexpr int weights = 5 + j % 3;
-          load<weights>(b + j * tile_bytes, b_row);
+          load<weights>(b + j / 2 * strip_bytes + j % 2 * tile_bytes, b_row);
           multiply_add<j, 4, weights>();
         });
       }
@@ -245,6 +248,7 @@ void install_gemm_amx_int8(Kernels& k) {
   k.linear_at_once = linear_at_once;
   k.peak_u8s8 = peak_u8s8;
   k.gemm_tile = {.row_unit = 2 * side, .max_rows = 4 * side, .max_weight_bytes = tile_weight_bytes};
+  k.layout_s8 = layout;
   k.gemm_name = "amx_int8";
 }
 

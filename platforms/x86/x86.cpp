@@ -46,7 +46,8 @@ Features features(const CpuId& id) {
 bool permit_amx() {
 #ifdef __linux__
   constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA
-  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+  static const bool permitted = syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+  return permitted;
 #else
   return false;
 #endif

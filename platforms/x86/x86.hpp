@@ -31,7 +31,8 @@ CpuId read_cpuid();
 Features features(const CpuId& id);
 
 /// Asks the operating system for the tile registers, for all threads of this process (Linux 5.16: arch_prctl(2)).
-/// False: it has none, or a thread's stack for signals has no room for them.
+/// False: it has none, or a thread's stack for signals has no room for them. The first answer stays: weights that are
+/// laid out for the tiles have no other reader.
 bool permit_amx();
 
 /// The staircase: later steps override earlier ones.
