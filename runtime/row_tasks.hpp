@@ -13,7 +13,8 @@ namespace vitrail {
 
 inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-/// Rows cut into blocks: each thread's share is as large as the others', give or take a unit.
+/// Rows cut into blocks. Threads have equal shares: of few rows to a unit, so that no product has a unit that is nearly
+/// empty on each thread, and of many rows to a row.
 class RowBlocks {
  public:
   struct Rows {
@@ -23,26 +24,29 @@ class RowBlocks {
 
   /// @param most  rows of a block, a multiple of `unit`
   RowBlocks(int rows, int most, int unit, int threads)
-      : rows_(rows), most_(most), unit_(unit), threads_(threads), units_(ceil_div(rows, unit)) {}
+      : rows_(rows), most_(most), unit_(unit), threads_(threads), step_(rows / threads < few_units * unit ? unit : 1) {}
 
   int count() const {
     int all = 0;
     for (int t = 0; t < threads_; ++t) all += count(t);
     return all;
   }
-  int count(int thread) const { return ceil_div(first(thread + 1) - first(thread), most_); }
-  /// The blocks of a thread are about equal.
+  int count(int thread) const { return ceil_div(share(thread), most_); }
+  /// The blocks of a thread are about equal, all but its last whole units.
   Rows block(int thread, int i) const {
-    const int turns = count(thread), size = ceil_div(units(thread), turns) * unit_;
+    const int turns = count(thread), size = ceil_div(ceil_div(share(thread), unit_), turns) * unit_;
     const int at = first(thread) + i * size;
     return {at, std::min(size, first(thread + 1) - at), i, turns};
   }
 
  private:
-  std::int64_t unit_of(int thread) const { return static_cast<std::int64_t>(units_) * thread / threads_; }
-  int first(int thread) const { return std::min(rows_, static_cast<int>(unit_of(thread)) * unit_); }
-  int units(int thread) const { return static_cast<int>(unit_of(thread + 1) - unit_of(thread)); }
-  int rows_, most_, unit_, threads_, units_;
+  static constexpr int few_units = 4;  // of a share
+  int first(int thread) const {
+    return std::min(rows_,
+                    static_cast<int>(static_cast<std::int64_t>(ceil_div(rows_, step_)) * thread / threads_) * step_);
+  }
+  int share(int thread) const { return first(thread + 1) - first(thread); }
+  int rows_, most_, unit_, threads_, step_;
 };
 
 /// Runs jobs that have some tasks per block of rows. A thread takes those of its blocks, then what a slower one has not

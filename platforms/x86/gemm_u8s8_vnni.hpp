@@ -129,7 +129,7 @@ struct Vnni {
     k.gemm_u8s8 = gemm_u8s8;
     k.linear_at_once = linear_at_once;
     k.peak_u8s8 = peak_u8s8;
-    k.gemm_tile = {.row_unit = S::row_block, .max_weight_bytes = tile_weight_bytes};
+    k.gemm_tile = {.row_unit = S::row_block, .max_rows = 9 * S::row_block, .max_weight_bytes = tile_weight_bytes};
     k.gemm_name = name;
   }
 };
