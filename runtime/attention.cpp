@@ -81,13 +81,18 @@ void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
 }
 
 void Engine::attention(float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
-                       std::size_t ld_keys, std::byte* heads, const RelativeBias* bias, float* maps) {
+                       std::size_t ld_keys, std::byte* heads, const RelativeBias* bias, float* maps,
+                       const RowOperation& after) {
+  if (profile_.on() && after.kind != RowOperation::Kind::none) {
+    attention(queries, ld_queries, count, keys, values, ld_keys, heads, bias, maps);
+    return apply(after);
+  }
   const auto tokens = static_cast<std::uint64_t>(heads_.tokens), rows = static_cast<std::uint64_t>(count),
              width = static_cast<std::uint64_t>(heads_.count) * static_cast<std::uint64_t>(heads_.head_dim);
   const bool int8 = heads_.dtype == DType::int8;
   const Profile::Timed timed(profile_, "attention", int8 ? kernels_.gemm_name : kernels_.simd_name,
                              2 * rows * tokens * width, 2 * (rows + tokens) * width * sizeof(float));
-  const Attended attended{queries, keys, values, ld_queries, ld_keys, count, heads, bias, maps};
+  const Attended attended{queries, keys, values, ld_queries, ld_keys, count, heads, bias, maps, after};
   int8 ? attend_int8(attended) : attend_f32(attended);
 }
 
@@ -113,7 +118,7 @@ void Engine::attend_int8(const Attended& a) {
                                values.sum);
   });
 
-  row_tasks_.run(executor_, blocks_of(a.count), heads_.count, [&](RowBlocks::Rows block, int index, int thread) {
+  const auto task = [&](const RowBlocks::Rows& block, int index, int thread) {
     const Scratch& scratch = scratch_[static_cast<std::size_t>(thread)];
     const AttentionScratch& s = scratch.attention;
     const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, index);
@@ -164,7 +169,8 @@ void Engine::attend_int8(const Attended& a) {
     multiply(s.p, ldp, values, ahead(1), [&](const GemmU8S8Tile& tile, int n) {  // queries [rows, head_dim]
       kernels_.linear_u8s8(tile, {s.quant, values.scale + n, values.sum + n, tokens}, {}, queries + n, a.ld_queries);
     });
-  });
+  };
+  run_tasks(blocks_of(a.count), heads_.count, task, a.after);
 }
 
 void Engine::attend_f32(const Attended& a) {
@@ -184,7 +190,7 @@ void Engine::attend_f32(const Attended& a) {
       kernels_.pack_f32(a.values + column, a.ld_keys, tokens, dim, packed.values);
   });
 
-  row_tasks_.run(executor_, blocks_of(a.count), heads_.count, [&](RowBlocks::Rows block, int index, int thread) {
+  const auto task = [&](const RowBlocks::Rows& block, int index, int thread) {
     const AttentionScratch& s = scratch_[static_cast<std::size_t>(thread)].attention;
     const auto packed = head<KeysAndValuesF32>(a.heads, heads_, index);
     const int first = block.first, rows = block.count;
@@ -202,7 +208,8 @@ void Engine::attend_f32(const Attended& a) {
     for (int m = 0; m < rows; ++m)
       std::copy_n(s.context + static_cast<std::size_t>(m) * ld_context, dim,
                   queries + static_cast<std::size_t>(m) * a.ld_queries);
-  });
+  };
+  run_tasks(blocks_of(a.count), heads_.count, task, a.after);
 }
 
 }  // namespace vitrail

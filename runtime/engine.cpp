@@ -7,8 +7,6 @@
 namespace vitrail {
 namespace {
 
-constexpr int rows_per_task = 8;  // LayerNorm and quantisation: some kilobytes, a few microseconds
-
 std::uint64_t elements(int rows, int columns) {
   return static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns);
 }
@@ -46,15 +44,6 @@ GemmU8S8Tile::Ahead Engine::ahead(const Linear& linear, int n, int columns, cons
                           static_cast<std::size_t>(weights.k_padded()),
                     part = align_up(all / static_cast<std::size_t>(block.turns));
   return {weights.at_panel(first) + static_cast<std::size_t>(block.turn) * part, part};
-}
-
-template <class Function>
-void Engine::each_rows(int rows, const Function& task) {
-  const int per_block = ceil_div(kernels_.gemm_tile.max_rows, rows_per_task);
-  row_tasks_.run(executor_, blocks_of(rows), per_block, [&](RowBlocks::Rows block, int i, int thread) {
-    const int first = i * rows_per_task, count = std::min(rows_per_task, block.count - first);
-    if (count > 0) task(block.first + first, count, thread);
-  });
 }
 
 Engine::Engine(Selection selection, Executor* executor, int threads, const Extent& largest, DType attention)
@@ -165,18 +154,6 @@ void Engine::patchify(const Plan& plan, const Weights& w, const std::uint8_t* pi
   });
 }
 
-void Engine::norm(const float* x, const Norm& norm, float eps, Rows& rows) {
-  if (rows.f) return this->norm(x, norm, eps, rows.count, rows.k, rows.f);
-  const Profile::Timed timed(profile_, "norm", kernels_.simd_name, 0, elements(rows.count, rows.k) * 5);
-  const auto k = static_cast<std::size_t>(rows.k);
-  each_rows(rows.count, [&](int first, int count, int thread) {
-    const auto at = static_cast<std::size_t>(first);
-    kernels_.layer_norm_quantize(x + at * k, k, count, rows.k, norm.gamma, norm.beta, eps,
-                                 scratch_[static_cast<std::size_t>(thread)].rows, rows.q + at * rows.ldq_bytes,
-                                 rows.ldq_bytes, rows.quant + at);
-  });
-}
-
 void Engine::norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst) {
   const Profile::Timed timed(profile_, "norm", kernels_.simd_name, 0, elements(count, dim) * 8);
   const auto k = static_cast<std::size_t>(dim);
@@ -186,20 +163,40 @@ void Engine::norm(const float* x, const Norm& norm, float eps, int count, int di
   });
 }
 
-void Engine::quantize(float* x, std::size_t ldx, Rows& rows, Activation activation) {
+RowOperation Engine::quantized(float* x, std::size_t ldx, Rows& rows, Activation activation) {
   if (rows.f) {
     rows.f = x;
     rows.ldf = ldx;
-    return;
+    return {};
   }
-  const Profile::Timed timed(profile_, activation == Activation::none ? "quantize" : "activate", kernels_.simd_name, 0,
-                             elements(rows.count, rows.k) * 5);
-  each_rows(rows.count, [&](int first, int count, int thread) {
-    const auto at = static_cast<std::size_t>(first);
-    kernels_.activate_quantize(x + at * ldx, ldx, count, rows.k, activation,
-                               scratch_[static_cast<std::size_t>(thread)].rows, rows.q + at * rows.ldq_bytes,
+  return {.kind = RowOperation::Kind::quantize, .x = x, .ldx = ldx, .rows = rows, .activation = activation};
+}
+
+void Engine::apply(const RowOperation& o) {
+  const bool norm = o.kind == RowOperation::Kind::norm;
+  if (norm && o.rows.f) return this->norm(o.x, o.norm, o.eps, o.rows.count, o.rows.k, o.rows.f);
+  if (o.kind == RowOperation::Kind::none) return;
+  const Profile::Timed timed(profile_,
+                             norm                               ? "norm"
+                             : o.activation == Activation::none ? "quantize"
+                                                                : "activate",
+                             kernels_.simd_name, 0, elements(o.rows.count, o.rows.k) * 5);
+  each_rows(o.rows.count, [&](int first, int count, int thread) { apply(o, first, count, thread); });
+}
+
+void Engine::apply(const RowOperation& o, int first, int count, int thread) {
+  const auto at = static_cast<std::size_t>(first);
+  const float* x = o.x + at * o.ldx;
+  const Rows& rows = o.rows;
+  float* scratch = scratch_[static_cast<std::size_t>(thread)].rows;
+  if (rows.f)
+    kernels_.layer_norm(x, o.ldx, count, rows.k, o.norm.gamma, o.norm.beta, o.eps, rows.f + at * rows.ldf, rows.ldf);
+  else if (o.kind == RowOperation::Kind::norm)
+    kernels_.layer_norm_quantize(x, o.ldx, count, rows.k, o.norm.gamma, o.norm.beta, o.eps, scratch,
+                                 rows.q + at * rows.ldq_bytes, rows.ldq_bytes, rows.quant + at);
+  else
+    kernels_.activate_quantize(x, o.ldx, count, rows.k, o.activation, scratch, rows.q + at * rows.ldq_bytes,
                                rows.ldq_bytes, rows.quant + at);
-  });
 }
 
 void Engine::swiglu(const float* x, int count, int k, float* dst) {
@@ -223,7 +220,12 @@ void Engine::rotate(const Plan& plan, float* x, std::size_t ldx, int heads) {
 }
 
 void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Activation activation,
-                    const float* residual, std::size_t ld_residual, float* dst, std::size_t ld_dst) {
+                    const float* residual, std::size_t ld_residual, float* dst, std::size_t ld_dst,
+                    const RowOperation& after) {
+  if (profile_.on() && after.kind != RowOperation::Kind::none) {
+    this->linear(name, rows, linear, activation, residual, ld_residual, dst, ld_dst);
+    return apply(after);
+  }
   const RowBlocks blocks = blocks_of(rows.count);
   const int columns = tile_columns(blocks, linear);
   const std::uint64_t in = static_cast<std::uint64_t>(rows.k), out_count = static_cast<std::uint64_t>(linear.out),
@@ -231,39 +233,39 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
   const Profile::Timed timed(profile_, name, linear.s8.data ? gemm_name() : kernels_.simd_name, count * in * out_count,
                              (count + out_count) * in * element + count * out_count * sizeof(float));
   // Tasks that follow each other share their columns: a panel of weights is read once while it is in the cache.
-  row_tasks_.run(executor_, blocks, ceil_div(linear.out, columns),
-                 [&](RowBlocks::Rows block, int tile_index, int thread) {
-                   const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
-                   const int m = block.count, n0 = tile_index * columns, n = std::min(columns, linear.out - n0);
-                   const auto row = static_cast<std::size_t>(block.first);
-                   const Epilogue epilogue{linear.bias + n0, activation,
-                                           residual ? residual + row * ld_residual + n0 : nullptr, ld_residual};
-                   float* out = dst + row * ld_dst + n0;
-                   if (linear.s8.data) {
-                     const GemmU8S8Tile tile{.a = rows.q + row * rows.ldq_bytes,
-                                             .lda_bytes = rows.ldq_bytes,
-                                             .rows = m,
-                                             .b = linear.s8.at_panel(n0 / PackedS8::panel),
-                                             .b_sum = linear.col_sum + n0,
-                                             .cols = n,
-                                             .k = rows.k,
-                                             .k_padded = linear.s8.k_padded(),
-                                             .acc = s.acc,
-                                             .ldacc = align_up(static_cast<std::size_t>(n), PackedS8::panel),
-                                             .scratch = s.gemm,
-                                             .ahead = ahead(linear, n0 + columns, columns, block)};
-                     const Dequant dequant{rows.quant + row, linear.col_scale + n0, linear.col_sum + n0, rows.k};
-                     if (provider_ && provider_->run(tile, thread))
-                       kernels_.finish_s32(s.acc, tile.ldacc, m, n, dequant, epilogue, out, ld_dst);
-                     else
-                       kernels_.linear_u8s8(tile, dequant, epilogue, out, ld_dst);
-                   } else {
-                     auto* acc = reinterpret_cast<float*>(s.acc);
-                     kernels_.gemm_f32(rows.f + row * rows.ldf, rows.ldf, m, linear.f32.at_panel(n0 / PackedF32::panel),
-                                       rows.k, ceil_div(n, PackedF32::panel), acc, static_cast<std::size_t>(columns));
-                     kernels_.finish_f32(acc, static_cast<std::size_t>(columns), m, n, epilogue, out, ld_dst);
-                   }
-                 });
+  const auto task = [&](const RowBlocks::Rows& block, int tile_index, int thread) {
+    const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
+    const int m = block.count, n0 = tile_index * columns, n = std::min(columns, linear.out - n0);
+    const auto row = static_cast<std::size_t>(block.first);
+    const Epilogue epilogue{linear.bias + n0, activation, residual ? residual + row * ld_residual + n0 : nullptr,
+                            ld_residual};
+    float* out = dst + row * ld_dst + n0;
+    if (linear.s8.data) {
+      const GemmU8S8Tile tile{.a = rows.q + row * rows.ldq_bytes,
+                              .lda_bytes = rows.ldq_bytes,
+                              .rows = m,
+                              .b = linear.s8.at_panel(n0 / PackedS8::panel),
+                              .b_sum = linear.col_sum + n0,
+                              .cols = n,
+                              .k = rows.k,
+                              .k_padded = linear.s8.k_padded(),
+                              .acc = s.acc,
+                              .ldacc = align_up(static_cast<std::size_t>(n), PackedS8::panel),
+                              .scratch = s.gemm,
+                              .ahead = ahead(linear, n0 + columns, columns, block)};
+      const Dequant dequant{rows.quant + row, linear.col_scale + n0, linear.col_sum + n0, rows.k};
+      if (provider_ && provider_->run(tile, thread))
+        kernels_.finish_s32(s.acc, tile.ldacc, m, n, dequant, epilogue, out, ld_dst);
+      else
+        kernels_.linear_u8s8(tile, dequant, epilogue, out, ld_dst);
+    } else {
+      auto* acc = reinterpret_cast<float*>(s.acc);
+      kernels_.gemm_f32(rows.f + row * rows.ldf, rows.ldf, m, linear.f32.at_panel(n0 / PackedF32::panel), rows.k,
+                        ceil_div(n, PackedF32::panel), acc, static_cast<std::size_t>(columns));
+      kernels_.finish_f32(acc, static_cast<std::size_t>(columns), m, n, epilogue, out, ld_dst);
+    }
+  };
+  run_tasks(blocks, ceil_div(linear.out, columns), task, after);
 }
 
 }  // namespace vitrail

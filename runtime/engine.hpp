@@ -2,6 +2,7 @@
 // the paper because everything about the machine is here.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -24,6 +25,18 @@ struct Rows {
   RowQuant* quant = nullptr;  ///< [count]
   float* f = nullptr;         ///< [count, k], rows `ldf` apart
   std::size_t ldf = 0;
+};
+
+/// LayerNorm or quantisation of rows, to be done alone or as a part of the operation that gives them: row i when that
+/// one's row i is there. `kind` none: nothing is to be done.
+struct RowOperation {
+  enum class Kind { none, norm, quantize } kind = Kind::none;
+  const float* x = nullptr;  ///< [rows.count, rows.k], rows `ldx` apart
+  std::size_t ldx = 0;
+  Rows rows = {};  ///< the result
+  Norm norm = {};
+  float eps = 0;
+  Activation activation = Activation::none;  ///< before quantisation
 };
 
 /// The attention of one picture: which arithmetic, and its shape.
@@ -75,12 +88,25 @@ class Engine {
                 Rows& patches);
 
   /// LayerNorm of x [rows.count, rows.k] into rows.
-  void norm(const float* x, const Norm& norm, float eps, Rows& rows);
+  static RowOperation normalized(const float* x, const Norm& norm, float eps, const Rows& rows) {
+    return {.kind = RowOperation::Kind::norm,
+            .x = x,
+            .ldx = static_cast<std::size_t>(rows.k),
+            .rows = rows,
+            .norm = norm,
+            .eps = eps};
+  }
+  /// x [rows.count, rows.k], rows `ldx` apart, as rows: quantised in int8; in f32 they are just borrowed, at once.
+  /// @param activation  of x in int8; in f32 it has been in the product that gave x (activation_at_once)
+  static RowOperation quantized(float* x, std::size_t ldx, Rows& rows, Activation activation = Activation::none);
+  /// Does it alone.
+  void apply(const RowOperation& operation);
+  void norm(const float* x, const Norm& norm, float eps, Rows& rows) { apply(normalized(x, norm, eps, rows)); }
+  void quantize(float* x, std::size_t ldx, Rows& rows, Activation activation = Activation::none) {
+    apply(quantized(x, ldx, rows, activation));
+  }
   /// LayerNorm of x [count, dim] into dst (f32 in every dtype; dst may be x).
   void norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst);
-  /// x [rows.count, rows.k], rows `ldx` apart, as rows: quantised in int8; in f32 just borrowed.
-  /// @param activation  of x in int8; in f32 it has been in the product that gave x (activation_at_once)
-  void quantize(float* x, std::size_t ldx, Rows& rows, Activation activation = Activation::none);
   /// What a product that gives `rows` does itself. In int8 it multiplies with the same pipes as the activation, which
   /// quantize() does while it waits for memory.
   static Activation activation_at_once(Activation activation, const Rows& rows) {
@@ -88,9 +114,10 @@ class Engine {
   }
 
   /// dst [rows.count, linear.out] = epilogue(rows · Wᵀ + b), rows of dst `ld_dst` apart.
-  /// `name` is what a profile calls it.
+  /// @param name   what a profile calls it
+  /// @param after  what becomes of its rows; may take the place of `rows`. With a profile it is done apart
   void linear(const char* name, const Rows& rows, const Linear& linear, Activation activation, const float* residual,
-              std::size_t ld_residual, float* dst, std::size_t ld_dst);
+              std::size_t ld_residual, float* dst, std::size_t ld_dst, const RowOperation& after = {});
 
   /// SwiGLU: x [count, 2k] → dst [count, k].
   void swiglu(const float* x, int count, int k, float* dst);
@@ -102,8 +129,10 @@ class Engine {
   /// `ld_…` apart. The result takes the place of the queries. `heads` holds heads_bytes(): the keys and values, packed.
   /// @param bias  what is added to the scores before softmax (f32 attention only), or null
   /// @param maps  [heads, T, T] room for the weights of the values, of which `count` rows a head are written, or null
+  /// @param after  what becomes of the result's rows
   void attention(float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
-                 std::size_t ld_keys, std::byte* heads, const RelativeBias* bias = nullptr, float* maps = nullptr);
+                 std::size_t ld_keys, std::byte* heads, const RelativeBias* bias = nullptr, float* maps = nullptr,
+                 const RowOperation& after = {});
   std::size_t heads_bytes() const;
 
  private:
@@ -118,9 +147,30 @@ class Engine {
   RowBlocks blocks_of(int rows) const;
   int tile_columns(const RowBlocks& blocks, const Linear& linear) const;
   static GemmU8S8Tile::Ahead ahead(const Linear& linear, int n, int columns, const RowBlocks::Rows& block);
-  /// Calls task(first row, count, thread) for some rows at a time.
+  /// Row operations take so many rows at a time: some kilobytes, a few microseconds.
+  static constexpr int rows_per_task = 8;
+  int row_tasks_per_block() const { return ceil_div(kernels_.gemm_tile.max_rows, rows_per_task); }
+  /// Calls task(first row, count, thread) for the index-th of these rows of a block.
   template <class Function>
-  void each_rows(int rows, const Function& task);
+  static void some_rows(const RowBlocks::Rows& block, int index, int thread, const Function& task) {
+    const int first = index * rows_per_task, count = std::min(rows_per_task, block.count - first);
+    if (count > 0) task(block.first + first, count, thread);
+  }
+  template <class Function>
+  void each_rows(int rows, const Function& task) {
+    row_tasks_.run(executor_, blocks_of(rows), row_tasks_per_block(),
+                   [&](const RowBlocks::Rows& block, int index, int thread) { some_rows(block, index, thread, task); });
+  }
+  void apply(const RowOperation& operation, int first, int count, int thread);
+  /// A job of tasks, and then an operation on what they gave.
+  template <class Function>
+  void run_tasks(const RowBlocks& blocks, int per_block, const Function& task, const RowOperation& after) {
+    row_tasks_.run(
+        executor_, blocks, per_block, task, after.kind == RowOperation::Kind::none ? 0 : row_tasks_per_block(),
+        [&](const RowBlocks::Rows& block, int index, int thread) {
+          some_rows(block, index, thread, [&](int first, int count, int t) { apply(after, first, count, t); });
+        });
+  }
   /// Calls pack(head, whether its keys or its values): always the same thread, into memory that it then has at hand.
   template <class Function>
   void each_matrix(const Function& pack);
@@ -135,6 +185,7 @@ class Engine {
     std::byte* heads;
     const RelativeBias* bias;
     float* maps;
+    const RowOperation& after;
     /// Row `query` of a head's map.
     float* map_row(int head, int query, int tokens) const {
       return maps +

@@ -14,6 +14,8 @@ class Profile {
   /// Room for `operations` per run; 0 switches it off.
   explicit Profile(std::size_t operations = 0) { operations_.reserve(operations); }
 
+  bool on() const noexcept { return operations_.capacity() > 0; }
+
   void start() noexcept {
     operations_.clear();
     start_ = Clock::now();

@@ -61,15 +61,35 @@ class RowTasks {
   /// job at a time.
   template <class Function>
   void run(Executor& executor, const RowBlocks& blocks, int per_block, const Function& task) noexcept {
-    for (int q = 0; q < threads_; ++q) queues_[q].next.store(0, std::memory_order_relaxed);
+    run(executor, blocks, per_block, task, 0, task);
+  }
+
+  /// The same, and then after(rows, index, thread) for every index in [0, after_per_block): as soon as all tasks of a
+  /// thread's blocks are done. A job of its own would wait for those of all threads.
+  template <class Function, class After>
+  void run(Executor& executor, const RowBlocks& blocks, int per_block, const Function& task, int after_per_block,
+           const After& after) noexcept {
+    for (int q = 0; q < threads_; ++q) {
+      queues_[q].next.store(0, std::memory_order_relaxed);
+      queues_[q].done.store(0, std::memory_order_relaxed);
+    }
     // A call takes tasks until none is left: while a thread has some of its own, it meets no other at a counter, which
     // between the cores of a server takes as long as a small task.
     vitrail::run(executor, std::min(threads_, blocks.count() * per_block), [&](int, int thread) {
       for (int turn = 0; turn < threads_; ++turn) {
         const int owner = (thread + turn) % threads_, own = blocks.count(owner);
-        std::atomic<int>& next = queues_[owner].next;
-        for (int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < own * per_block;)
-          task(blocks.block(owner, i % own), i / own, thread);
+        const int tasks = own * per_block, all = tasks + own * after_per_block;
+        Queue& queue = queues_[owner];
+        for (int i; (i = queue.next.fetch_add(1, std::memory_order_relaxed)) < all;) {
+          if (i < tasks) {
+            task(blocks.block(owner, i % own), i / own, thread);
+            queue.done.fetch_add(1, std::memory_order_release);
+          } else {
+            // Another thread may be at a task that it took from here.
+            spin_until([&] { return queue.done.load(std::memory_order_acquire) == tasks; });
+            after(blocks.block(owner, (i - tasks) / after_per_block), (i - tasks) % after_per_block, thread);
+          }
+        }
       }
     });
   }
@@ -77,6 +97,7 @@ class RowTasks {
  private:
   struct Queue {
     alignas(64) std::atomic<int> next{0};
+    std::atomic<int> done{0};  ///< tasks, not what comes after
   };
   int threads_;
   std::unique_ptr<Queue[]> queues_;  // of each thread

@@ -6,9 +6,6 @@ namespace {
 // A worker spins this often before it sleeps: some tens of microseconds, longer than the gap between two jobs of one
 // network.
 constexpr int spins_before_sleep = 2000;
-// The caller waits for the last tasks of others; past this it lets other threads have its core (more threads than
-// cores).
-constexpr int spins_before_yield = 200;
 
 }  // namespace
 
@@ -49,12 +46,7 @@ void ThreadPool::run(int count, Task task, const void* context) noexcept {
   if (parked_.load() > 0) epoch_.notify_all();
   claim(0);
   epoch_.fetch_add(1);  // closes it: who comes later does not look
-  for (int spins = 0; inside_.load() != 0; ++spins) {
-    if (spins < spins_before_yield)
-      spin_pause();
-    else
-      std::this_thread::yield();
-  }
+  spin_until([this] { return inside_.load() == 0; });
 }
 
 void ThreadPool::work(int thread) noexcept {

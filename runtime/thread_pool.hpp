@@ -54,4 +54,16 @@ void run(Executor& executor, int count, const Function& task) noexcept {
 /// Tells the core that this is a spin loop; implemented by platforms/.
 void spin_pause() noexcept;
 
+/// Waits for another thread's last steps, and after a while lets others have this core (more threads than cores).
+template <class Condition>
+void spin_until(const Condition& condition) noexcept {
+  constexpr int spins_before_yield = 200;
+  for (int spins = 0; !condition(); ++spins) {
+    if (spins < spins_before_yield)
+      spin_pause();
+    else
+      std::this_thread::yield();
+  }
+}
+
 }  // namespace vitrail

@@ -4,17 +4,27 @@
 
 namespace vitrail {
 
-Rows rows_of(const State& s, DType dtype, int count, int k, float* f) {
+namespace {
+
+Rows rows_at(const State& s, DType dtype, int count, int k, float* f, std::uint8_t* q) {
   Rows rows{.count = count, .k = k};
   if (dtype == DType::f32) {
     rows.f = f;
     rows.ldf = static_cast<std::size_t>(k);
   } else {
-    rows.q = s.q;
+    rows.q = q;
     rows.ldq_bytes = align_up(static_cast<std::size_t>(k));
     rows.quant = s.quant;
   }
   return rows;
+}
+
+}  // namespace
+
+Rows rows_of(const State& s, DType dtype, int count, int k, float* f) { return rows_at(s, dtype, count, k, f, s.q); }
+
+Rows hidden_rows_of(const State& s, DType dtype, int count, int k) {
+  return rows_at(s, dtype, count, k, s.hidden, s.hidden_q);
 }
 
 void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels& picture, std::size_t b, bool keep) {
@@ -75,7 +85,7 @@ void pool(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch, 
   e.quantize(s.rows, D, a);
   e.linear("pool_proj", a, p.proj, Activation::none, nullptr, 0, s.pooled, D);  // pooled [B, D]
   e.norm(s.pooled, p.norm, c.layer_norm_eps, a);
-  Rows h = rows_of(s, w.dtype, batch, c.mlp_dim, s.hidden);
+  Rows h = hidden_rows_of(s, w.dtype, batch, c.mlp_dim);
   e.linear("pool_fc1", a, p.fc1, Engine::activation_at_once(c.activation, h), nullptr, 0, s.hidden,
            static_cast<std::size_t>(c.mlp_dim));  // hidden [B, M]
   e.quantize(s.hidden, static_cast<std::size_t>(c.mlp_dim), h, c.activation);
@@ -181,6 +191,13 @@ Rows slice(Rows rows, std::size_t first, int count) {
   return rows;
 }
 
+RowOperation slice(RowOperation o, std::size_t first, int count) {
+  if (o.kind == RowOperation::Kind::none) return o;
+  o.x += first * o.ldx;
+  o.rows = slice(o.rows, first, count);
+  return o;
+}
+
 /// s.qkv [B·T, 3D] of the rows a [B·T, D]: keys and values of all tokens, queries of the first `rows` of each picture.
 void project(Engine& e, const Plan& plan, const Block& block, const Rows& a, State& s, int batch, int tokens,
              int rows) {
@@ -211,29 +228,32 @@ void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, Sta
   e.norm(s.x, block.norm1, c.layer_norm_eps, a);       // a [B·T, D]
   project(e, plan, block, a, s, batch, tokens, rows);  // qkv [B·T, 3D]
   e.shape_attention(tokens, c.num_heads, c.head_dim());
+  const bool all = rows == tokens;
+  a.count = count;
+  const RowOperation context = all ? Engine::quantized(s.qkv, 3 * D, a) : Engine::quantized(s.rows, D, a);
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) {
     float* qkv = s.qkv + 3 * b * TD;
     e.attention(qkv, 3 * D, rows, qkv + D, qkv + 2 * D, 3 * D, s.heads, bias,
-                maps ? maps + b * static_cast<std::size_t>(c.num_heads) * T * T : nullptr);  // queries [B·T, D]
-    if (rows == tokens) continue;
+                maps ? maps + b * static_cast<std::size_t>(c.num_heads) * T * T : nullptr,
+                all ? slice(context, b * T, tokens) : RowOperation{});  // queries [B·T, D]
+    if (all) continue;
     std::copy_n(s.x + b * TD, R * D, s.x + b * R * D);                                              // x [B, R, D]
     for (std::size_t r = 0; r < R; ++r) std::copy_n(qkv + r * 3 * D, D, s.rows + (b * R + r) * D);  // rows [B·R, D]
   }
-  a.count = count;
-  rows == tokens ? e.quantize(s.qkv, 3 * D, a) : e.quantize(s.rows, D, a);  // a [B·R, D]
-  e.linear("proj", a, block.proj, Activation::none, s.x, D, s.x, D);        // x += [B·R, D]
+  if (!all) e.apply(context);  // a [B·R, D]
+  const Rows n = rows_of(s, dtype, count, c.embed_dim, s.rows);
+  e.linear("proj", a, block.proj, Activation::none, s.x, D, s.x, D,     // x += [B·R, D]
+           Engine::normalized(s.x, block.norm2, c.layer_norm_eps, n));  // n [B·R, D]
 
-  a = rows_of(s, dtype, count, c.embed_dim, s.rows);
-  e.norm(s.x, block.norm2, c.layer_norm_eps, a);  // a [B·R, D]
-  Rows h = rows_of(s, dtype, count, c.mlp_dim, s.hidden);
+  Rows h = hidden_rows_of(s, dtype, count, c.mlp_dim);
   if (c.gated_mlp) {
-    e.linear("fc1", a, block.fc1, Activation::none, nullptr, 0, s.gates, 2 * M);  // gates [B·R, 2M]
+    e.linear("fc1", n, block.fc1, Activation::none, nullptr, 0, s.gates, 2 * M);  // gates [B·R, 2M]
     e.swiglu(s.gates, count, c.mlp_dim, s.hidden);                                // hidden [B·R, M]
     e.quantize(s.hidden, M, h);                                                   // h [B·R, M]
   } else {
     const Activation at_once = Engine::activation_at_once(c.activation, h);
-    e.linear("fc1", a, block.fc1, at_once, nullptr, 0, s.hidden, M);  // hidden [B·R, M]
-    e.quantize(s.hidden, M, h, c.activation);                         // h [B·R, M]
+    e.linear("fc1", n, block.fc1, at_once, nullptr, 0, s.hidden, M,  // hidden [B·R, M]
+             Engine::quantized(s.hidden, M, h, c.activation));       // h [B·R, M]
   }
   e.linear("fc2", h, block.fc2, Activation::none, s.x, D, s.x, D);  // x += [B·R, D]
 }
@@ -345,7 +365,8 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   s.logits_dist = layout.take<float>(B * labels);
   s.quant = layout.take<RowQuant>(std::max(G * T, N));
   s.rows = layout.take<float>(G * (f32 ? T : std::max<std::size_t>(prefix, 1)) * D);
-  if (!f32) s.q = layout.take<std::uint8_t>(G * std::max(T * align_up(std::max(D, M)), align_up(2 * D)));
+  if (!f32) s.q = layout.take<std::uint8_t>(G * std::max(T * align_up(D), align_up(2 * D)));
+  if (!f32) s.hidden_q = layout.take<std::uint8_t>(G * T * align_up(M));
   if (request.wants(Outputs::patch_embed)) s.patch_embed = layout.take<float>(B * N * D);
   if (request.wants(Outputs::hidden_states)) s.hidden_states = layout.take<float>((L + 1) * B * T * D);
   s.layers = layout.take<float>(request.layers.size() * B * T * D);

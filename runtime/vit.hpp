@@ -35,7 +35,8 @@ inline int group_size(int batch, int threads) { return batch < threads ? batch :
 /// M = mlp_dim, N = patches. The big buffers share memory where their lives do not overlap.
 struct State {
   float* x = nullptr;                     ///< [B, T, D] the residual stream; at the end its LayerNorm
-  std::uint8_t* q = nullptr;              ///< [G·T, widest row] u8 rows, int8 only
+  std::uint8_t* q = nullptr;              ///< [G·T, D] u8 rows, int8 only; of heads [G, widest row]
+  std::uint8_t* hidden_q = nullptr;       ///< [G·T, M] the same of `hidden`
   RowQuant* quant = nullptr;              ///< [G·T]
   std::uint8_t* patches = nullptr;        ///< [N, P·P·C rounded up to 64], one picture
   float* patches_f32 = nullptr;           ///< [N, P·P·C], f32 only
@@ -69,6 +70,8 @@ struct State {
 
 /// Rows of `k` elements for the next product: u8 in int8, f32 (in `f`) otherwise.
 Rows rows_of(const State& s, DType dtype, int count, int k, float* f);
+/// The same inside the MLP.
+Rows hidden_rows_of(const State& s, DType dtype, int count, int k);
 
 /// One picture of exactly the plan's size: u8 [image_height, image_width, channels].
 struct Pixels {

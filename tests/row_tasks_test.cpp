@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <mutex>
 #include <vector>
 
@@ -78,6 +79,37 @@ TEST_CASE("every row gets every task once, on any number of threads, job after j
             CHECK(share < ceil_div(rows, threads) + step);
           }
         }
+  }
+}
+
+TEST_CASE("what comes after the tasks of a block finds all of them done, and is done once") {
+  constexpr int per_block = 5, after_per_block = 2;
+  for (const int threads : {1, 2, 3, 16}) {
+    ThreadPool pool(threads);
+    RowTasks tasks(threads);
+    for (const int rows : {1, 5, 50, 197, 577}) {
+      CAPTURE(threads);
+      CAPTURE(rows);
+      const RowBlocks blocks(rows, 12, 6, threads);
+      std::vector<std::atomic<int>> done(static_cast<std::size_t>(rows)), after(static_cast<std::size_t>(rows));
+      std::atomic<int> too_early{0};
+      const auto each = [](const RowBlocks::Rows& block, auto f) {
+        for (int r = block.first; r < block.first + block.count; ++r) f(static_cast<std::size_t>(r));
+      };
+      for (int job = 1; job <= 20; ++job)
+        tasks.run(
+            pool, blocks, per_block,
+            [&](const RowBlocks::Rows& block, int, int) { each(block, [&](std::size_t r) { ++done[r]; }); },
+            after_per_block,
+            [&](const RowBlocks::Rows& block, int, int) {
+              each(block, [&](std::size_t r) {
+                if (done[r] != job * per_block) ++too_early;
+                ++after[r];
+              });
+            });
+      CHECK(too_early == 0);
+      for (const auto& count : after) CHECK(count == 20 * after_per_block);
+    }
   }
 }
 

@@ -59,7 +59,7 @@ struct SessionOptions {
   bool norm_layers = true;                 ///< the final LayerNorm on them, as DINOv2 has it
   std::vector<int> attention_layers = {};  ///< blocks of Output::attentions, 0 … L − 1; empty: all
   bool reconstruct = false;                ///< memory for Session::reconstruct()
-  bool profile = false;                    ///< time every operation, for Session::profile()
+  bool profile = false;                    ///< time every operation, each by itself, for Session::profile()
 };
 
 /// Results of one run, borrowed from the session and valid until its next run; what was not asked for is empty. B =
