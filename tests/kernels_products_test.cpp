@@ -294,6 +294,10 @@ TEST_CASE("keys and values become the same s8 weights on every class, exact to h
       };
       for (const auto& [layout, keys] : {std::pair{LayoutS8{64, 4}, true},
                                          {LayoutS8{64, 4}, false},
+                                         {LayoutS8{32, 4}, true},
+                                         {LayoutS8{32, 4}, false},
+                                         {LayoutS8{16, 4}, true},
+                                         {LayoutS8{16, 4}, false},
                                          {LayoutS8{8, 4}, true},
                                          {LayoutS8{8, 4}, false},
                                          {LayoutS8{8, 8}, true},

@@ -23,6 +23,7 @@ struct Vnni {
   using Sums = V[M][N];
   static constexpr int lanes = sizeof(V) / 4, per_sixteen = 16 / lanes;
   static constexpr int strip = S::registers * lanes;  ///< columns that are multiplied together
+  static constexpr LayoutS8 layout{strip, 4};         // so that they come in the order in which they lie
 
   /// Fetches a tile's share of what comes after it, some bytes with every four of k, so that it never waits for many
   /// lines at once.
@@ -46,7 +47,7 @@ struct Vnni {
                                       const std::int8_t* b, int k, Fetch& fetch) {
     Fetch f = fetch;
     unroll<M * N>([&](auto i) __attribute__((always_inline)) { sum[i / N][i % N] = S::zero(); });
-    for (int i = 0; i < k; i += 4, b += PackedS8::panel * 4) {
+    for (int i = 0; i < k; i += 4, b += strip * 4) {
       f.next();
       V column[N];
       unroll<N>([&](auto j) __attribute__((always_inline)) { column[j] = S::load(b + j * sizeof(V)); });
@@ -73,7 +74,6 @@ struct Vnni {
   }
 
   static void gemm_u8s8(const GemmU8S8Tile& t) {
-    constexpr LayoutS8 layout;
     constexpr int sixteens = strip / 16;
     Fetch fetch(t);
     in_blocks<sixteens>(round_up(t.cols, 16) / 16, [&](auto count, int first) {
@@ -102,7 +102,6 @@ struct Vnni {
                              std::size_t ld_dst) {
     if (!Finish::serves(t, e)) return false;
     Finish::prepare(t, d, e, dst, ld_dst, [&](auto has_residual, const typename Finish::From& from) {
-      constexpr LayoutS8 layout;
       Fetch fetch(t);
       for (int n = 0; n < t.cols; n += strip) {
         const std::int8_t* b = t.b + layout.at(n, 0, t.k_padded);
@@ -130,6 +129,7 @@ struct Vnni {
     k.linear_at_once = linear_at_once;
     k.peak_u8s8 = peak_u8s8;
     k.gemm_tile = {.row_unit = S::row_block, .max_rows = 9 * S::row_block, .max_weight_bytes = tile_weight_bytes};
+    k.layout_s8 = layout;
     k.gemm_name = name;
   }
 };
