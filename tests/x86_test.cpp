@@ -20,7 +20,7 @@ constexpr std::uint64_t ymm = 0x7, zmm = 0xe7, tiles = zmm | 0x60000;
 }  // namespace
 
 // The first test, because a process keeps the first answer.
-TEST_CASE("where the operating system does not permit AMX, a product without it runs from then on, and the report says so") {
+TEST_CASE("where the operating system does not permit AMX, another product runs from then on, and the report says so") {
 #ifdef __linux__
   if (!features(read_cpuid()).amx_int8) return;
   // Linux refuses it while a thread's stack for signals has no room for the tile registers.

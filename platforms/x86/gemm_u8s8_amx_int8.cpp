@@ -1,7 +1,7 @@
 // int8 GEMM tile for x86 with AMX: tdpbusd multiplies a tile register of 16 rows × 64 u8 with one of 64 k × 16 columns
-// of s8 (groups of four k) and adds to one of 16 × 16 s32 without saturating. As much as eight times what VNNI does in a
-// cycle; what its sums are finished with takes as long as the products of small layers, so that is done beside the next
-// ones.
+// of s8 (groups of four k) and adds to one of 16 × 16 s32 without saturating. As much as eight times what VNNI does in
+// a cycle; what its sums are finished with takes as long as the products of small layers, so that is done beside the
+// next ones.
 #include "platforms/tile.hpp"
 #include "platforms/x86/finish_vnni.hpp"
 #include "platforms/x86/x86.hpp"
@@ -14,8 +14,8 @@ struct Here;
 using S = Zmm<Here>;
 using Finish = FinishVnni<S>;
 
-constexpr int side = 16;                            ///< rows of a tile register, and its columns of 32 bits
-constexpr int step = 64;                            ///< k of a tile register
+constexpr int side = 16;  ///< rows of a tile register, and its columns of 32 bits
+constexpr int step = 64;  ///< k of a tile register
 // A strip is the two tiles that are multiplied together: weights come from the second cache in the order in which they
 // lie, which its hardware foresees.
 constexpr LayoutS8 layout{2 * side, 4};
