@@ -277,7 +277,7 @@ struct Selection {
 /// @param cpu_limit  a class to go no higher than (VITRAIL_CPU), or empty. Unknown names and classes this CPU lacks are
 /// errors.
 /// @param onednn     oneDNN multiplies where it is exact (VITRAIL_ONEDNN=1). Not by default: where both were measured,
-/// an encode takes 3 to 28 % longer with its tiles, and it allocates in each call.
+/// an encode takes 3 to 43 % longer with its tiles, and it allocates in each call.
 /// @param threads    that will call the provider at the same time
 Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, int threads);
 
