@@ -4,8 +4,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <type_traits>
-#include <utility>
 
 #include "runtime/kernels.hpp"
 
@@ -19,42 +17,28 @@ struct CopyBytes {
   }
 };
 
-/// Patches from `first` on, `together` of them line by line, as long as there are so many.
+/// Patch after patch, so that what is written to comes in order: a CPU foresees that, and not what several patches
+/// would be written to side by side.
 /// @tparam fetch  asks for pixels some patches ahead: lines of a large picture are further apart than a CPU foresees
-/// @param src_step  r.src_step, possibly known at compile time
-/// @return the first patch that is left
-template <class Copy, std::size_t bytes, int together, bool fetch>
-[[gnu::always_inline]] inline int copy_patches(const std::uint8_t* src, std::uint8_t* dst, const Runs& r, auto src_step,
-                                               int first) {
+template <class Copy, std::size_t bytes, bool fetch>
+void copy_patches(const std::uint8_t* src, std::uint8_t* dst, const Runs r) noexcept {
   constexpr int ahead_bytes = 192;
-  for (; first + together <= r.count; first += together) {
-    const std::uint8_t* from = src + first * src_step;
-    std::uint8_t* to = dst + first * r.dst_step;
+  for (int patch = 0; patch < r.count; ++patch) {
+    const std::uint8_t* from = src + patch * r.src_step;
+    std::uint8_t* to = dst + patch * r.dst_step;
     for (int line = 0; line < r.lines; ++line, from += r.src_line, to += r.dst_line) {
       if constexpr (fetch) __builtin_prefetch(from + ahead_bytes);
-      [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
-        std::uint8_t* run = to;
-        ((Copy::template of<bytes>(from + i * src_step, run), run += r.dst_step), ...);
-      }
-      (std::make_integer_sequence<int, together>{});
+      Copy::template of<bytes>(from, to);
     }
   }
-  return first;
 }
 
 /// @param r  a copy, which no store to dst can change
 template <class Copy, std::size_t bytes>
 void copy_runs_of(const std::uint8_t* src, std::uint8_t* dst, const Runs r) noexcept {
-  // A row of patches that fits the nearest cache: a few patches at a time, so that the loop costs little. Else one
-  // after the other: what is written to comes in order, and only what is read does not.
-  constexpr std::ptrdiff_t near_bytes = 24 * 1024;
-  if (r.lines * std::abs(r.src_line) > near_bytes) {
-    copy_patches<Copy, bytes, 1, true>(src, dst, r, r.src_step, 0);
-    return;
-  }
-  constexpr std::integral_constant<std::ptrdiff_t, bytes> side_by_side;
-  const int first = r.src_step == side_by_side ? copy_patches<Copy, bytes, 6, false>(src, dst, r, side_by_side, 0) : 0;
-  copy_patches<Copy, bytes, 1, false>(src, dst, r, r.src_step, first);
+  constexpr std::ptrdiff_t near_bytes = 24 * 1024;  // a row of patches that fits the nearest cache
+  const bool near = r.lines * std::abs(r.src_line) <= near_bytes;
+  near ? copy_patches<Copy, bytes, false>(src, dst, r) : copy_patches<Copy, bytes, true>(src, dst, r);
 }
 
 /// Kernels::copy_runs. The listed lengths are those of 8, 14, 16 and 32 pixel patches: known at compile time they are a
