@@ -126,12 +126,11 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
     why_not_onednn = "only VITRAIL_ONEDNN=1 asks for it";
   else if (*limit + 1 < classes.size())
     why_not_onednn = limited + " and oneDNN picks its own instructions";
+#ifndef VITRAIL_WITH_ONEDNN
   else
-#ifdef VITRAIL_WITH_ONEDNN
-    s.provider = onednn::make_provider(threads, why_not_onednn);
-#else
     why_not_onednn = "this build has no oneDNN";
 #endif
+  const bool use_onednn = why_not_onednn.empty();
 
   std::vector<std::string> why_not(classes.size());  // empty: it is used
   for (std::size_t i = 1; i < classes.size(); ++i) {
@@ -141,7 +140,7 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
       why_not[i] = classes[i].unsuited;
     else if (i > *limit)
       why_not[i] = limited;
-    else if (s.provider && classes.begin() + static_cast<std::ptrdiff_t>(i) > for_onednn)
+    else if (use_onednn && classes.begin() + static_cast<std::ptrdiff_t>(i) > for_onednn)
       why_not[i] = "oneDNN multiplies and does not read its weights";
     else if (classes[i].permit && !classes[i].permit())
       why_not[i] = "the operating system does not permit it";
@@ -154,6 +153,9 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
   s.report += "row kernels: " + std::string(s.kernels.simd_name) + "\n";
   s.report += "int8 product: " + std::string(s.kernels.gemm_name) + "\n";
 
+#ifdef VITRAIL_WITH_ONEDNN
+  if (use_onednn && threads > 0) s.provider = onednn::make_provider(threads, why_not_onednn);
+#endif
   s.report += s.provider ? "int8 product, first choice: " + s.provider->name() + "\n"
                          : "  oneDNN: not used, " + why_not_onednn + "\n";
   return s;
@@ -164,7 +166,7 @@ Result<Selection> select_kernels(int threads) {
 }
 
 Result<Kernels> select_kernels() {
-  const auto selection = select_kernels(1);
+  const auto selection = select_kernels(0);
   if (!selection) return selection.error();
   return selection->kernels;
 }

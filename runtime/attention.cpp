@@ -83,7 +83,7 @@ void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
 void Engine::attention(float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
                        std::size_t ld_keys, std::byte* heads, const RelativeBias* bias, float* maps,
                        const RowOperation& after) {
-  if (profile_.on() && after.kind != RowOperation::Kind::none) {
+  if (profile_.on() && after) {
     attention(queries, ld_queries, count, keys, values, ld_keys, heads, bias, maps);
     return apply(after);
   }

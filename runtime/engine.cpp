@@ -154,15 +154,6 @@ void Engine::patchify(const Plan& plan, const Weights& w, const std::uint8_t* pi
   });
 }
 
-void Engine::norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst) {
-  const Profile::Timed timed(profile_, "norm", kernels_.simd_name, 0, elements(count, dim) * 8);
-  const auto k = static_cast<std::size_t>(dim);
-  each_rows(count, [&](int first, int rows, int) {
-    const auto at = static_cast<std::size_t>(first) * k;
-    kernels_.layer_norm(x + at, k, rows, dim, norm.gamma, norm.beta, eps, dst + at, k);
-  });
-}
-
 RowOperation Engine::quantized(float* x, std::size_t ldx, Rows& rows, Activation activation) {
   if (rows.f) {
     rows.f = x;
@@ -173,14 +164,10 @@ RowOperation Engine::quantized(float* x, std::size_t ldx, Rows& rows, Activation
 }
 
 void Engine::apply(const RowOperation& o) {
-  const bool norm = o.kind == RowOperation::Kind::norm;
-  if (norm && o.rows.f) return this->norm(o.x, o.norm, o.eps, o.rows.count, o.rows.k, o.rows.f);
-  if (o.kind == RowOperation::Kind::none) return;
-  const Profile::Timed timed(profile_,
-                             norm                               ? "norm"
-                             : o.activation == Activation::none ? "quantize"
-                                                                : "activate",
-                             kernels_.simd_name, 0, elements(o.rows.count, o.rows.k) * 5);
+  if (!o) return;
+  const char* const quantization = o.activation == Activation::none ? "quantize" : "activate";
+  const Profile::Timed timed(profile_, o.kind == RowOperation::Kind::norm ? "norm" : quantization, kernels_.simd_name,
+                             0, elements(o.rows.count, o.rows.k) * (o.rows.f ? 8 : 5));
   each_rows(o.rows.count, [&](int first, int count, int thread) { apply(o, first, count, thread); });
 }
 
@@ -222,7 +209,7 @@ void Engine::rotate(const Plan& plan, float* x, std::size_t ldx, int heads) {
 void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Activation activation,
                     const float* residual, std::size_t ld_residual, float* dst, std::size_t ld_dst,
                     const RowOperation& after) {
-  if (profile_.on() && after.kind != RowOperation::Kind::none) {
+  if (profile_.on() && after) {
     this->linear(name, rows, linear, activation, residual, ld_residual, dst, ld_dst);
     return apply(after);
   }

@@ -37,6 +37,7 @@ struct RowOperation {
   Norm norm = {};
   float eps = 0;
   Activation activation = Activation::none;  ///< before quantisation
+  explicit operator bool() const { return kind != Kind::none; }
 };
 
 /// The attention of one picture: which arithmetic, and its shape.
@@ -106,7 +107,9 @@ class Engine {
     apply(quantized(x, ldx, rows, activation));
   }
   /// LayerNorm of x [count, dim] into dst (f32 in every dtype; dst may be x).
-  void norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst);
+  void norm(const float* x, const Norm& norm, float eps, int count, int dim, float* dst) {
+    apply(normalized(x, norm, eps, {.count = count, .k = dim, .f = dst, .ldf = static_cast<std::size_t>(dim)}));
+  }
   /// What a product that gives `rows` does itself. In int8 it multiplies with the same pipes as the activation, which
   /// quantize() does while it waits for memory.
   static Activation activation_at_once(Activation activation, const Rows& rows) {
@@ -165,11 +168,11 @@ class Engine {
   /// A job of tasks, and then an operation on what they gave.
   template <class Function>
   void run_tasks(const RowBlocks& blocks, int per_block, const Function& task, const RowOperation& after) {
-    row_tasks_.run(
-        executor_, blocks, per_block, task, after.kind == RowOperation::Kind::none ? 0 : row_tasks_per_block(),
-        [&](const RowBlocks::Rows& block, int index, int thread) {
-          some_rows(block, index, thread, [&](int first, int count, int t) { apply(after, first, count, t); });
-        });
+    row_tasks_.run(executor_, blocks, per_block, task, after ? row_tasks_per_block() : 0,
+                   [&](const RowBlocks::Rows& block, int index, int thread) {
+                     some_rows(block, index, thread,
+                               [&](int first, int count, int t) { apply(after, first, count, t); });
+                   });
   }
   /// Calls pack(head, whether its keys or its values): always the same thread, into memory that it then has at hand.
   template <class Function>

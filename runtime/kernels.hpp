@@ -278,7 +278,7 @@ struct Selection {
 /// errors.
 /// @param onednn     oneDNN multiplies where it is exact (VITRAIL_ONEDNN=1). Not by default: where both were measured,
 /// an encode takes 3 to 43 % longer with its tiles, and it allocates in each call.
-/// @param threads    that will call the provider at the same time
+/// @param threads    that will call the provider at the same time; 0: it is not made, but counts in the choice
 Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, int threads);
 
 /// The same with both limits as the environment has them.

@@ -192,7 +192,7 @@ Rows slice(Rows rows, std::size_t first, int count) {
 }
 
 RowOperation slice(RowOperation o, std::size_t first, int count) {
-  if (o.kind == RowOperation::Kind::none) return o;
+  if (!o) return o;
   o.x += first * o.ldx;
   o.rows = slice(o.rows, first, count);
   return o;

@@ -43,6 +43,16 @@ TEST_CASE("where the operating system does not permit AMX, another product runs 
   const auto later = vitrail::select_kernels("", false, 1);  // as what was packed before
   REQUIRE(later);
   CHECK(std::string(later->kernels.gemm_name) == "avx512_vnni");
+
+  const auto onednn = vitrail::select_kernels("", true, 1);
+  REQUIRE(onednn);
+  if (onednn->provider)
+    CHECK(onednn->report.find("  amx_int8: not used, oneDNN multiplies and does not read its weights\n") !=
+          std::string::npos);
+  const auto same_choice = vitrail::select_kernels("", true, 0);
+  REQUIRE(same_choice);
+  CHECK(!same_choice->provider);
+  CHECK(same_choice->kernels.layout_s8 == onednn->kernels.layout_s8);
 #endif
 }
 

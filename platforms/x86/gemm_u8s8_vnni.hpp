@@ -23,7 +23,7 @@ struct Vnni {
   using Sums = V[M][N];
   static constexpr int lanes = sizeof(V) / 4, per_sixteen = 16 / lanes;
   static constexpr int strip = S::registers * lanes;  ///< columns that are multiplied together
-  static constexpr LayoutS8 layout{strip, 4};         // so that they come in the order in which they lie
+  static constexpr LayoutS8 layout{strip, 4};         ///< so that they come in the order in which they lie
 
   /// Fetches a tile's share of what comes after it, some bytes with every four of k, so that it never waits for many
   /// lines at once.
