@@ -9,6 +9,7 @@
 
 #include "runtime/storage.hpp"
 #include "runtime/vit.hpp"
+#include "tests/support/environment.hpp"
 #include "tests/support/platforms.hpp"
 #include "tests/support/random.hpp"
 #include "vitrail/patches.hpp"
@@ -235,7 +236,8 @@ void activate_quantize(benchmark::State& state, const Kernels& kernels, int k) {
   rate(state, "Gelem/s", static_cast<double>(tokens) * k);
 }
 
-void patchify_u8(benchmark::State& state, int height, int width, int patch) {
+void patchify_u8(benchmark::State& state, const std::string& platform, int height, int width, int patch) {
+  const test::CpuLimit limit(platform);
   const PatchGrid grid =
       PatchGrid::make(
           {.height = height, .width = width, .patch_height = patch, .patch_width = patch, .remainder = Remainder::crop})
@@ -252,7 +254,7 @@ void patchify_u8(benchmark::State& state, int height, int width, int patch) {
 
 /// A camera's picture to the short side a network's processor asks for: bicubic, antialiased, Pillow's bytes.
 void resize_bicubic(benchmark::State& state, const std::string& platform, int width, int height, int short_side) {
-  setenv("VITRAIL_CPU", platform.c_str(), 1);
+  const test::CpuLimit limit(platform);
   Random random(7);
   const auto pixels = random.bytes(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3);
   Resizer resizer = Resizer::plan({.src_width = width,
@@ -261,7 +263,6 @@ void resize_bicubic(benchmark::State& state, const std::string& platform, int wi
                                    .dst_height = short_side,
                                    .filter = Resampling::bicubic})
                         .value();
-  unsetenv("VITRAIL_CPU");
   const ImageView picture{pixels.data(), width, height, width * 3, PixelFormat::rgb8};
   Image result(width * short_side / height, short_side, PixelFormat::rgb8);
   for (auto _ : state)
@@ -311,12 +312,11 @@ void block(benchmark::State& state, const std::string& architecture, const std::
 
 /// A whole network of one kind, from pixels to logits, on one thread.
 void encode(benchmark::State& state, const std::string& architecture, const std::string& platform, DType dtype) {
-  setenv("VITRAIL_CPU", platform.c_str(), 1);
+  const test::CpuLimit limit(platform);
   LoadOptions options;
   options.dtype = dtype;
   const Model model = Model::random(architecture, options).value();
   Session session = model.session().value();
-  unsetenv("VITRAIL_CPU");
   Image image(model.info().image_width, model.info().image_height, PixelFormat::rgb8);
   for (auto _ : state)
     if (!session.run(image)) state.SkipWithError("run failed");
@@ -331,7 +331,8 @@ void add(const std::string& name, Args... args) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const auto& p : test::platforms()) {
+  const auto platforms = test::platforms();
+  for (const auto& p : platforms) {
     const auto shape = [](int m, int n, int k) {
       return std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + "/";
     };
@@ -378,7 +379,8 @@ int main(int argc, char** argv) {
   for (const auto& [h, w] : {std::pair{224, 224}, {1080, 1920}}) {
     const std::string size = std::to_string(h) + "x" + std::to_string(w) + "x3";
     for (const int patch : {8, 14, 16, 32})
-      add("patchify_u8/" + size + "_P" + std::to_string(patch) + "/best", patchify_u8, h, w, patch);
+      for (const auto& p : platforms)
+        add("patchify_u8/" + size + "_P" + std::to_string(patch) + "/" + p.name, patchify_u8, p.name, h, w, patch);
     add("memcpy/" + size + "/libc", copy_bytes, static_cast<std::size_t>(h) * static_cast<std::size_t>(w) * 3);
   }
   benchmark::Initialize(&argc, argv);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "runtime/argument_error.hpp"
+#include "runtime/kernels.hpp"
 #include "runtime/patch_axis.hpp"
 #include "vitrail/image.hpp"
 #include "vitrail/patches.hpp"
@@ -97,6 +98,10 @@ Result<PatchGrid> PatchGrid::make(const PatchGridOptions& options) {
     return argument_error("height x width", std::to_string(elements) + " elements in all patches",
                           "at most " + std::to_string(most));
   }
+
+  const auto kernels = select_kernels();
+  if (!kernels) return kernels.error();
+  grid.copy_runs_ = kernels->copy_runs;
   return grid;
 }
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/kernels.hpp"
 #include "runtime/patch_axis.hpp"
-#include "runtime/patch_runs.hpp"
 
 namespace vitrail {
 namespace {
@@ -16,6 +16,8 @@ PatchRange visible(const PatchAxis& axis, int index) noexcept {
   return {std::max(0, -start), std::min(axis.patch, axis.length - start)};
 }
 
+}  // namespace
+
 /// HWC patches are runs of bytes whatever the element type is: picture [height, width · pixel_bytes] ↔ patches.
 struct RunLayout {
   PatchAxis y;
@@ -24,6 +26,7 @@ struct RunLayout {
   std::ptrdiff_t run_bytes;    ///< one pixel row of one patch
   std::ptrdiff_t patch_bytes;  ///< one patch
   PatchRange inside;           ///< the columns of patches that need no clipping
+  decltype(Kernels::copy_runs) copy_runs;
 
   RunLayout(const PatchGrid& grid, std::size_t element_bytes) noexcept
       : y(axis_y(grid)),
@@ -31,11 +34,14 @@ struct RunLayout {
         pixel_bytes(grid.options().channels * static_cast<std::ptrdiff_t>(element_bytes)),
         run_bytes(grid.options().patch_width * pixel_bytes),
         patch_bytes(static_cast<std::ptrdiff_t>(grid.patch_size() * element_bytes)),
-        inside(x.inside()) {}
+        inside(x.inside()),
+        copy_runs(grid.copy_runs_) {}
 
   /// Byte offset, in the picture's row, of the first pixel of patch column `column`. Negative in the padding.
   std::ptrdiff_t column_offset(int column) const noexcept { return x.start(column) * pixel_bytes; }
 };
+
+namespace {
 
 /// One run at the picture's edge: zeros where it leaves the picture.
 void gather_clipped_run(const RunLayout& layout, int column, const std::uint8_t* src_row, std::uint8_t* dst) noexcept {
@@ -69,15 +75,15 @@ void patchify_runs(const PatchGrid& grid, const std::uint8_t* src, std::ptrdiff_
     };
     for (int column = 0; column < layout.inside.first; ++column) clipped(column);
     if (!layout.inside.empty())
-      copy_runs<CopyBytes>(src_row + layout.column_offset(layout.inside.first),
-                           dst_row + layout.inside.first * layout.patch_bytes,
-                           {.bytes = run_bytes,
-                            .lines = lines.size(),
-                            .count = layout.inside.size(),
-                            .src_line = src_stride_bytes,
-                            .src_step = layout.x.stride * layout.pixel_bytes,
-                            .dst_line = layout.run_bytes,
-                            .dst_step = layout.patch_bytes});
+      layout.copy_runs(src_row + layout.column_offset(layout.inside.first),
+                       dst_row + layout.inside.first * layout.patch_bytes,
+                       {.bytes = run_bytes,
+                        .lines = lines.size(),
+                        .count = layout.inside.size(),
+                        .src_line = src_stride_bytes,
+                        .src_step = layout.x.stride * layout.pixel_bytes,
+                        .dst_line = layout.run_bytes,
+                        .dst_step = layout.patch_bytes});
     for (int column = layout.inside.last; column < layout.x.count; ++column) clipped(column);
   }
 }
@@ -103,15 +109,15 @@ void assemble_runs(const PatchGrid& grid, const std::uint8_t* src, std::uint8_t*
                                    (pixel_y - layout.y.start(rows.first)) * layout.run_bytes;
     for (int column = 0; column < layout.inside.first; ++column) scatter_clipped_run(column, src_line, dst_row);
     if (!layout.inside.empty()) {
-      copy_runs<CopyBytes>(src_line + layout.inside.first * layout.patch_bytes,
-                           dst_row + layout.column_offset(layout.inside.first),
-                           {.bytes = static_cast<std::size_t>(layout.run_bytes),
-                            .lines = 1,
-                            .count = layout.inside.size(),
-                            .src_line = 0,
-                            .src_step = layout.patch_bytes,
-                            .dst_line = 0,
-                            .dst_step = layout.x.stride * layout.pixel_bytes});
+      layout.copy_runs(src_line + layout.inside.first * layout.patch_bytes,
+                       dst_row + layout.column_offset(layout.inside.first),
+                       {.bytes = static_cast<std::size_t>(layout.run_bytes),
+                        .lines = 1,
+                        .count = layout.inside.size(),
+                        .src_line = 0,
+                        .src_step = layout.patch_bytes,
+                        .dst_line = 0,
+                        .dst_step = layout.x.stride * layout.pixel_bytes});
     }
     for (int column = layout.inside.last; column < layout.x.count; ++column) {
       scatter_clipped_run(column, src_line, dst_row);

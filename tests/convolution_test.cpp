@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "tests/support/allocations.hpp"
+#include "tests/support/environment.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/platforms.hpp"
 
@@ -113,11 +114,6 @@ double cosine(const std::vector<float>& a, const std::vector<float>& b) {
   return ab / std::sqrt(aa * bb);
 }
 
-struct Cpu {
-  explicit Cpu(const std::string& name) { setenv("VITRAIL_CPU", name.c_str(), 1); }
-  ~Cpu() { unsetenv("VITRAIL_CPU"); }
-};
-
 }  // namespace
 
 TEST_CASE("im2col and fold as torch unfolds and folds") {
@@ -212,7 +208,7 @@ TEST_CASE("conv2d as torch computes it: f32 to 1e-4, int8 to a cosine of 0.999, 
       std::vector<float> first_signed, first_pixels;
       for (const Platform& platform : platforms()) {
         CAPTURE(platform.name);
-        const Cpu cpu(platform.name);
+        const CpuLimit limit(platform.name);
         for (const int threads : {1, 3}) {
           Convolution convolution = test.convolution(dtype, threads);
           const auto signed_result = test.of_signed(convolution), pixels_result = test.of_pixels(convolution);
@@ -329,7 +325,7 @@ TEST_CASE("arguments of a convolution that make no sense") {
   CHECK(message(grid, 4).starts_with("weights[7]: found nan"));
   weights[7] = 0;
   {
-    const Cpu cpu("abacus");
+    const CpuLimit limit("abacus");
     CHECK(message(grid, 4).find("abacus") != std::string::npos);
   }
   const WindowGrid deep = WindowGrid::make({.height = 8, .width = 8, .channels = 8000}).value();

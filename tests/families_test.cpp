@@ -8,6 +8,7 @@
 #include <cstring>
 #include <set>
 
+#include "tests/support/environment.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/platforms.hpp"
 #include "vitrail/vitrail.hpp"
@@ -213,9 +214,8 @@ TEST_CASE("int8: every family gives the same bits on every class of CPU, and eac
     const auto dim = static_cast<std::size_t>(exact.info().embed_dim);
     std::vector<std::pair<std::string, Model>> models;  // each loaded as its class reads weights
     for (const auto& platform : platforms()) {
-      setenv("VITRAIL_CPU", platform.name.c_str(), 1);
+      const CpuLimit limit(platform.name);
       models.emplace_back(platform.name, load(golden.folder(), DType::int8));
-      unsetenv("VITRAIL_CPU");
     }
     const auto description = json_of(source / "case.json");
     for (const auto& size : description.at("sizes")) {
@@ -225,9 +225,8 @@ TEST_CASE("int8: every family gives the same bits on every class of CPU, and eac
       Kept first;
       for (const auto& [name, model] : models) {
         CAPTURE(name);
-        setenv("VITRAIL_CPU", name.c_str(), 1);
+        const CpuLimit limit(name);
         const Kept kept = run(model, height, width, 2);
-        unsetenv("VITRAIL_CPU");
         if (first.all.empty()) first = kept;
         REQUIRE(kept.all.size() == first.all.size());
         CHECK(std::memcmp(kept.all.data(), first.all.data(), first.all.size() * sizeof(float)) == 0);

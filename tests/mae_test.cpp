@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "tests/support/allocations.hpp"
+#include "tests/support/environment.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/platforms.hpp"
 #include "vitrail/vitrail.hpp"
@@ -131,10 +132,9 @@ TEST_CASE("int8 predictions have the same bits on every class of CPU and number 
   for (const auto& platform : platforms())
     for (const int threads : {1, 2}) {
       CAPTURE(platform.name);
-      setenv("VITRAIL_CPU", platform.name.c_str(), 1);
+      const CpuLimit limit(platform.name);
       const Model model = load(golden.folder(), DType::int8);
       Session session = make(model, 40, 56, {.threads = threads, .any_size = true});
-      unsetenv("VITRAIL_CPU");
       const auto out = session.reconstruct(picture.view, mask).value();
       if (first.empty()) first.assign(out.logits.begin(), out.logits.end());
       CHECK(std::memcmp(first.data(), out.logits.data(), out.logits.size_bytes()) == 0);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "tests/support/allocations.hpp"
+#include "tests/support/environment.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/platforms.hpp"
 #include "vitrail/vitrail.hpp"
@@ -235,10 +236,9 @@ TEST_CASE("attention maps and layers are the same on every class of CPU") {
   std::vector<std::vector<float>> first;
   for (const auto& platform : platforms()) {
     CAPTURE(platform.name);
-    setenv("VITRAIL_CPU", platform.name.c_str(), 1);
+    const CpuLimit limit(platform.name);
     const Model model = load(golden.folder(), DType::int8);
     Session session = make(model, {.threads = 2, .outputs = kEverything, .layers = {1}});
-    unsetenv("VITRAIL_CPU");
     const auto found = copies(session.run(picture.view).value());
     if (first.empty()) first = found;
     for (std::size_t i = 0; i < found.size(); ++i) CHECK(same(found[i], first[i]));

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/environment.hpp"
 #include "tests/support/pictures.hpp"
+#include "tests/support/platforms.hpp"
 
 using namespace vitrail;
 using namespace vitrail::test;
@@ -250,6 +252,27 @@ TEST_CASE("any stride, padding, remainder and row stride, against the definition
     }
   }
   CHECK(made > 1000);
+}
+
+TEST_CASE("every class of CPU moves the same bytes") {
+  for (const auto& platform : platforms()) {
+    CAPTURE(platform.name);
+    const CpuLimit limit(platform.name);
+    for (const int channels : {1, 3})
+      for (const int patch : {8, 14, 16, 17, 32}) {
+        CAPTURE(patch);
+        for (const int columns : {1, 3, 15}) {
+          const int width = columns * patch;
+          const PatchGrid grid = PatchGrid::make(options_of(2 * patch, width, patch, 0, 0, channels)).value();
+          check_against_naive(grid, noise(grid.size(), static_cast<std::uint32_t>(patch)), 5, columns == 3);
+        }
+        // A picture whose rows of patches do not fit the nearest cache.
+        const PatchGrid wide = PatchGrid::make(options_of(patch, 128 * patch, patch, 0, 0, channels)).value();
+        check_against_naive(wide, noise(wide.size(), 3), 0, false);
+      }
+  }
+  const CpuLimit limit("pentium");
+  CHECK(error_of(options_of(32, 32, 16)).starts_with("VITRAIL_CPU: found 'pentium', expected one of: "));
 }
 
 TEST_CASE("overlapping patches of one picture give it back to the bit") {

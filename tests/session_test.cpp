@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/support/allocations.hpp"
+#include "tests/support/environment.hpp"
 #include "tests/support/platforms.hpp"
 #include "tests/support/random.hpp"
 #include "vitrail/vitrail.hpp"
@@ -17,16 +18,6 @@
 using namespace vitrail;
 
 namespace {
-
-/// Sets an environment variable for a scope.
-class Environment {
- public:
-  Environment(const char* name, const std::string& value) : name_(name) { setenv(name, value.c_str(), 1); }
-  ~Environment() { unsetenv(name_); }
-
- private:
-  const char* name_;
-};
 
 Image noise(int width, int height, PixelFormat format = PixelFormat::rgb8, std::uint64_t seed = 11) {
   test::Random random(seed);
@@ -67,14 +58,14 @@ TEST_CASE("logits are bit-identical on every class of CPU, with and without oneD
     const Image image = noise(64, 64);
     std::vector<float> expected;
     {
-      const Environment cpu("VITRAIL_CPU", "reference");
+      const test::CpuLimit limit("reference");
       expected = logits(network(small, dtype), {image.view()}, {.attention = attention});
     }
     CHECK(expected.size() == 1000);
     for (const float x : expected) CHECK(std::isfinite(x));
     for (const auto& platform : test::platforms()) {
       CAPTURE(platform.name);
-      const Environment cpu("VITRAIL_CPU", platform.name);
+      const test::CpuLimit limit(platform.name);
       const Model model = network(small, dtype);
       for (const int threads : {1, 2}) {
         CAPTURE(threads);
@@ -82,7 +73,7 @@ TEST_CASE("logits are bit-identical on every class of CPU, with and without oneD
       }
     }
     for (const char* onednn : {"0", "1"}) {  // the best class, nothing lowered
-      const Environment use_onednn("VITRAIL_ONEDNN", onednn);
+      const test::Environment use_onednn("VITRAIL_ONEDNN", onednn);
       const Model model = network(small, dtype);
       CHECK(same(logits(model, {image.view()}, {.threads = 5, .attention = attention}), expected));
     }
@@ -201,11 +192,11 @@ TEST_CASE("bad arguments are refused by name") {
   }
   CHECK(message({.max_batch = 0}).find("max_batch: found 0, expected 1") != std::string::npos);
   {
-    const Environment cpu("VITRAIL_CPU", "pentium");
+    const test::CpuLimit limit("pentium");
     CHECK(message({}).find("'pentium', expected one of: reference") != std::string::npos);
   }
   {
-    const Environment cpu("VITRAIL_CPU", "i8mm");
+    const test::CpuLimit limit("i8mm");
     const auto text = message({});
     if (test::platforms().back().name == "i8mm")
       CHECK(text.empty());
@@ -286,7 +277,7 @@ TEST_CASE("a profile lists every operation of a run, with all of its products") 
 
 TEST_CASE("the peak is known where the kernels are not the reference's") {
   for (const auto& platform : test::platforms()) {
-    const Environment cpu("VITRAIL_CPU", platform.name);
+    const test::CpuLimit limit(platform.name);
     const Model model = network(small, DType::int8);
     CHECK((model.session({.threads = 2}).value().peak_gmacs_per_s() > 0) == (platform.kernels.peak_u8s8 != nullptr));
   }
@@ -294,7 +285,7 @@ TEST_CASE("the peak is known where the kernels are not the reference's") {
 
 TEST_CASE("a session reads weights in the layout they were packed in") {
   const auto loaded_under = [](const std::string& name) {
-    const Environment cpu("VITRAIL_CPU", name);
+    const test::CpuLimit limit(name);
     return network(small, DType::int8);
   };
   const auto platforms = test::platforms();
@@ -303,7 +294,7 @@ TEST_CASE("a session reads weights in the layout they were packed in") {
       CAPTURE(load.name);
       CAPTURE(run.name);
       const Model model = loaded_under(load.name);
-      const Environment cpu("VITRAIL_CPU", run.name);
+      const test::CpuLimit limit(run.name);
       const auto session = model.session();
       REQUIRE(static_cast<bool>(session) == (load.kernels.layout_s8 == run.kernels.layout_s8));
       if (!session)
@@ -326,7 +317,7 @@ TEST_CASE("describe() names the classes of an emulated CPU, and any other is ref
     if (name == "reference" || classes.find(" " + name + ",") != std::string::npos ||
         classes.find(" " + name + "\n") != std::string::npos)
       continue;
-    const Environment cpu("VITRAIL_CPU", name);
+    const test::CpuLimit limit(name);
     const auto session = model.session();
     REQUIRE(!session);
     CHECK(session.error().message ==
@@ -335,7 +326,7 @@ TEST_CASE("describe() names the classes of an emulated CPU, and any other is ref
 }
 
 TEST_CASE("describe() says which kernels run and why better ones do not") {
-  const Environment cpu("VITRAIL_CPU", "reference");
+  const test::CpuLimit limit("reference");
   const Model model = network(small, DType::int8);
   const std::string text = model.session().value().describe();
   CHECK(text.find("row kernels: reference") != std::string::npos);

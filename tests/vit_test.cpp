@@ -7,6 +7,7 @@
 #include <cstring>
 #include <set>
 
+#include "tests/support/environment.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/platforms.hpp"
 #include "vitrail/vitrail.hpp"
@@ -139,7 +140,7 @@ TEST_CASE("int8: bit-identical on every class of CPU, and close to f32") {
     std::vector<float> first;
     for (const auto& platform : platforms()) {
       CAPTURE(platform.name);
-      setenv("VITRAIL_CPU", platform.name.c_str(), 1);
+      const CpuLimit limit(platform.name);
       const Model model = load(c, DType::int8);
       for (const int threads : {1, 2}) {
         Session session = model.session({.threads = threads}).value();
@@ -150,7 +151,6 @@ TEST_CASE("int8: bit-identical on every class of CPU, and close to f32") {
         if (first.empty()) first = values;
         CHECK(std::memcmp(first.data(), values.data(), values.size() * sizeof(float)) == 0);
       }
-      unsetenv("VITRAIL_CPU");
     }
     Session f32 = exact.session().value();
     const Output out = f32.run(picture.view).value();

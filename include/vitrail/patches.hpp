@@ -12,6 +12,8 @@
 
 namespace vitrail {
 
+struct Runs;
+
 /// What to do with a picture whose height or width is not covered exactly by whole patches.
 enum class Remainder {
   refuse,  ///< an error that says so
@@ -53,6 +55,9 @@ struct PatchGridOptions {
 /// 1).
 class PatchGrid {
  public:
+  /// Chooses the loops of this CPU (VITRAIL_CPU lowers them; every choice gives the same bytes). An error where an
+  /// option is out of range, the patches do not cover the picture as `remainder` asks, or VITRAIL_CPU is no class of
+  /// this CPU.
   static Result<PatchGrid> make(const PatchGridOptions& options);
 
   int rows() const noexcept { return rows_; }
@@ -72,9 +77,11 @@ class PatchGrid {
   int token_at(int x, int y) const noexcept;
 
  private:
+  friend struct RunLayout;
   PatchGridOptions options_;
   int rows_ = 0;
   int columns_ = 0;
+  void (*copy_runs_)(const std::uint8_t* src, std::uint8_t* dst, const Runs& runs) = nullptr;
 };
 
 /// Pixels [height, width, channels] → patches [N, patch_size()], written without gaps.

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "platforms/numerics.hpp"
+#include "platforms/patch_runs.hpp"
 #include "platforms/reference/rows.hpp"
-#include "runtime/patch_runs.hpp"
 
 namespace vitrail::reference {
 
