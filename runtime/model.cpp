@@ -8,23 +8,31 @@ namespace vitrail {
 namespace {
 
 /// Multiply-accumulates of one picture: patch embedding, blocks (linear layers and both attention products), heads.
-std::uint64_t count_macs(const Weights& w, const VitConfig& c) {
-  const auto T = static_cast<std::uint64_t>(c.num_tokens()), N = static_cast<std::uint64_t>(c.num_patches());
+std::uint64_t count_macs(const Weights& w, const VitConfig& c, const Request& request) {
+  const auto N = static_cast<std::uint64_t>(c.num_patches()), T = static_cast<std::uint64_t>(c.num_tokens()),
+             D = static_cast<std::uint64_t>(c.embed_dim);
   const auto of = [](const Linear& l) { return static_cast<std::uint64_t>(l.in) * static_cast<std::uint64_t>(l.out); };
-  std::uint64_t macs = N * of(w.patch);
-  for (const Block& b : w.blocks)
-    macs += T * (of(b.qkv) + of(b.proj) + of(b.fc1) + of(b.fc2)) + 2 * T * T * static_cast<std::uint64_t>(c.embed_dim);
-  for (const auto* head : {&w.pooler, &w.projection, &w.head, &w.head_dist})
-    if (*head) macs += of(**head);
-  if (const auto& p = w.attention_pool)
-    macs +=
-        T * of(p->key_value) + 2 * T * static_cast<std::uint64_t>(c.embed_dim) + of(p->proj) + of(p->fc1) + of(p->fc2);
+  const int blocks = request.blocks(w, c.num_tokens());
+  const bool keeps_patches = request.wants(Outputs::patch_embed);  // which are made once more, without positions
+  std::uint64_t macs = static_cast<std::uint64_t>((blocks > 0 || keeps_patches) + keeps_patches) * N * of(w.patch);
+  for (int i = 0; i < blocks; ++i) {
+    const Block& b = w.blocks[static_cast<std::size_t>(i)];
+    const int rows = i + 1 == c.num_layers ? request.last_rows(w, c.num_tokens()) : c.num_tokens();
+    const auto R = static_cast<std::uint64_t>(rows);
+    macs += R == T ? T * of(b.qkv) : T * of(b.keys_values()) + R * of(b.queries());
+    macs += 2 * R * T * D + R * (of(b.proj) + of(b.fc1) + of(b.fc2));
+  }
+  if (request.classifies(w)) macs += of(*w.head) + (w.head_dist ? of(*w.head_dist) : 0);
+  if (w.projection && request.wants(Outputs::image_embeds)) macs += of(*w.projection);
+  if (w.pooler && request.wants(Outputs::pooled)) macs += of(*w.pooler);
+  if (const auto& p = w.attention_pool; p && request.pools(w))
+    macs += T * of(p->key_value) + 2 * T * D + of(p->proj) + of(p->fc1) + of(p->fc2);
   return macs;
 }
 
 }  // namespace
 
-ModelInfo make_info(const Weights& w, const VitConfig& c) {
+ModelInfo make_info(const Weights& w, const VitConfig& c, const Request& request) {
   ModelInfo info;
   info.family = c.family;
   info.format = c.format;
@@ -46,7 +54,7 @@ ModelInfo make_info(const Weights& w, const VitConfig& c) {
   info.has_decoder = w.decoder.has_value();
   info.mask_ratio = w.decoder ? c.decoder->mask_ratio : 0;
   info.parameters = w.parameters;
-  info.macs = count_macs(w, c);
+  info.macs = count_macs(w, c, request);
   info.weights_bytes = w.storage.bytes();
   info.labels = c.labels;
   info.preprocess = c.preprocess;
@@ -67,7 +75,7 @@ Result<Model> build(const Read& read, const LoadOptions& options) try {
   if (!weights) return weights.error();
   auto impl = std::make_shared<Model::Impl>();
   impl->weights = std::move(*weights);
-  impl->info = make_info(impl->weights, impl->weights.config);
+  impl->info = make_info(impl->weights, impl->weights.config, {});
   return Model(std::move(impl));
 } catch (const std::bad_alloc&) {
   return Error{ErrorCode::out_of_memory, "loading the model: out of memory"};

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "runtime/weights.hpp"
+#include "runtime/vit.hpp"
 #include "vitrail/model.hpp"
 
 namespace vitrail {
@@ -11,7 +11,7 @@ struct Model::Impl {
   ModelInfo info;
 };
 
-/// What is to be said of a network at the picture size of `config`.
-ModelInfo make_info(const Weights& weights, const VitConfig& config);
+/// What is to be said of a network at the picture size of `config`, its MACs being those of `request`.
+ModelInfo make_info(const Weights& weights, const VitConfig& config, const Request& request);
 
 }  // namespace vitrail

@@ -41,7 +41,6 @@ struct Session::Impl {
         request{options.outputs, {}, {}, options.norm_layers, options.reconstruct},
         layers(options.layers),
         attention_layers(options.attention_layers),
-        info(make_info(weights, largest.config)),
         engine(std::move(selection), options.executor, options.threads, extent_of(largest),
                // The scores of a network with a relative bias exist in f32 only.
                weights.dtype == DType::f32 || !largest.biases.empty() ? DType::f32 : options.attention),
@@ -54,6 +53,7 @@ struct Session::Impl {
     }
     if (!attention_layers.empty()) request.outputs = request.outputs | Outputs::attentions;
     request = part(request.outputs);
+    info = make_info(weights, c, request);
     const auto place = [&](std::byte* base) {
       Layout layout(base);
       state = State::place(layout, engine, weights, largest, max_batch, request);

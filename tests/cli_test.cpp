@@ -281,6 +281,13 @@ TEST_CASE("bench") {
   CHECK(one.exit_code == 0);
   CHECK(has(one.out, "f32"));
   CHECK_FALSE(has(one.out, "int8 is"));
+  const json classified =
+      bench.run("bench -m " + quoted(kModel) + " --runs 1 --dtype int8 --outputs logits --json").lines()[0];
+  CHECK(classified["outputs"] == "logits");
+  CHECK(classified["macs"] < measured["macs"]);
+  const Ran refused = bench.run("bench -m " + quoted(kHeadless) + " --runs 1 --outputs logits");
+  CHECK(refused.exit_code == 1);
+  CHECK(has(refused.err, "--outputs: found logits, of a network without a classification head"));
   CHECK(bench.run("bench --arch lenet5 --runs 1").exit_code == 1);
   CHECK(bench.run("bench --arch vit_tiny_patch16_224 -m x").exit_code == 2);
 }

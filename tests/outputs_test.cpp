@@ -219,6 +219,7 @@ TEST_CASE("an answer that needs only CLS costs fewer multiplications") {
     REQUIRE(session.run(picture.view));
     std::uint64_t sum = 0;
     for (const Operation& operation : session.profile()) sum += operation.macs;
+    CHECK(sum == session.info().macs);
     return sum;
   };
   const auto all = macs(Outputs::tokens), cls = macs(Outputs::cls), first = macs(Outputs::none, {0});
@@ -228,6 +229,9 @@ TEST_CASE("an answer that needs only CLS costs fewer multiplications") {
   CHECK(cls ==
         N * K * D + T * (4 * D * D + 2 * D * M) + 2 * T * T * D + T * 2 * D * D + 2 * D * D + 2 * D * M + 2 * T * D);
   CHECK(first == N * K * D + T * (4 * D * D + 2 * D * M) + 2 * T * T * D);
+  CHECK(macs(Outputs::patch_embed) == 2 * N * K * D);
+  CHECK(macs(Outputs::none) == 0);
+  CHECK(model.info().macs == all);
 }
 
 TEST_CASE("attention maps and layers are the same on every class of CPU") {

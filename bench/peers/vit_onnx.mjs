@@ -86,10 +86,12 @@ const floats = (count, scale) => Float32Array.from({ length: count }, () => rand
 const bytes = (count) => Int8Array.from({ length: count }, () => Math.round(random() * 127));
 
 /**
- * Writes a ViT of 224 × 224 pixels and patches of 16.
+ * Writes a ViT of 224 × 224 pixels and patches of 16 that gives logits.
  * @param form  "f32", "dynamic", "dynamic, LayerNorm unfused" or "qdq"
+ * @param cut   the last block computes keys and values of all tokens, and the rest of CLS alone: all that the logits
+ *              depend on. No program that exports networks writes that
  */
-export function writeVit(path, { dim, heads, depth }, form) {
+export function writeVit(path, { dim, heads, depth }, form, cut = false) {
   state = 1;
   const g = new Graph();
   const tokens = 197, headDim = dim / heads, mlp = 4 * dim;
@@ -129,14 +131,17 @@ export function writeVit(path, { dim, heads, depth }, form) {
     }
     return g.op("Add", [y, bias]);
   };
-  const headsOf = (x) => g.op("Transpose", [g.op("Reshape", [x, g.ints(1, tokens, heads, headDim)])], { perm: [0, 2, 1, 3] });
+  const headsOf = (x, count) =>
+    g.op("Transpose", [g.op("Reshape", [x, g.ints(1, count, heads, headDim)])], { perm: [0, 2, 1, 3] });
+  const clsOf = (x) => g.op("Gather", [x, g.ints(0)], { axis: 1 });  // [1, 1, dim]
   const activation = (x) => (form === "qdq" ? fixed(x) : x);
-  const attention = (x) => {
-    const [q, k, v] = [0, 1, 2].map(() => headsOf(linear(x, dim, dim)));
+  // Of queries that are `count` of x's tokens.
+  const attention = (queries, count, x) => {
+    const q = headsOf(linear(queries, dim, dim), count), [k, v] = [0, 1].map(() => headsOf(linear(x, dim, dim), tokens));
     const scores = g.op("MatMul", [activation(q), activation(g.op("Transpose", [k], { perm: [0, 1, 3, 2] }))]);
     const weights = g.op("Softmax", [g.op("Mul", [scores, g.scalar(1 / Math.sqrt(headDim))])], { axis: -1 });
     const context = g.op("MatMul", [form === "qdq" ? fixed(weights, 1 / 255) : weights, activation(v)]);
-    const merged = g.op("Reshape", [g.op("Transpose", [context], { perm: [0, 2, 1, 3] }), g.ints(1, tokens, dim)]);
+    const merged = g.op("Reshape", [g.op("Transpose", [context], { perm: [0, 2, 1, 3] }), g.ints(1, count, dim)]);
     return linear(merged, dim, dim);
   };
   const gelu = (x) => {
@@ -150,7 +155,9 @@ export function writeVit(path, { dim, heads, depth }, form) {
   let x = g.op("Concat", [g.constant([1, 1, dim], floats(dim, 1)), rows], { axis: 1 });
   x = g.op("Add", [x, g.constant([1, tokens, dim], floats(tokens * dim, 0.1))]);
   for (let i = 0; i < depth; ++i) {
-    x = g.op("Add", [x, attention(norm(x))]);
+    const normed = norm(x);
+    if (cut && i + 1 === depth) x = g.op("Add", [clsOf(x), attention(clsOf(normed), 1, normed)]);
+    else x = g.op("Add", [x, attention(normed, tokens, normed)]);
     x = g.op("Add", [x, linear(gelu(linear(norm(x), dim, mlp)), mlp, dim)]);
   }
   const cls = g.op("Gather", [norm(x), g.constant([], BigInt64Array.of(0n))], { axis: 1 });

@@ -47,7 +47,7 @@ struct ModelInfo {
   bool has_decoder = false;  ///< Session::reconstruct() can be called
   double mask_ratio = 0;     ///< share of the patches hidden in training, with a decoder
   std::uint64_t parameters = 0;
-  std::uint64_t macs = 0;           ///< multiply-accumulates of one picture's matrix products
+  std::uint64_t macs = 0;           ///< multiply-accumulates of one picture's matrix products, for Outputs::standard
   std::uint64_t weights_bytes = 0;  ///< of the packed weights in memory
   std::vector<std::string> labels;  ///< num_labels names, or empty when the files have none
   PreprocessConfig preprocess;

@@ -141,7 +141,8 @@ class Session {
   /// own. Needs SessionOptions::reconstruct; otherwise as run().
   Result<Reconstruction> reconstruct(const ImageView& image, std::span<const std::uint8_t> mask) noexcept;
 
-  /// The model's info at this session's picture size: image, patches, tokens, macs and preprocess are the session's.
+  /// The model's info for this session: image, patches, tokens and preprocess are those of its picture size, macs those
+  /// of its outputs (without reconstruct()).
   const ModelInfo& info() const noexcept;
 
   const Timing& timing() const noexcept;

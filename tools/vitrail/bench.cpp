@@ -17,7 +17,7 @@ namespace {
 
 struct Options {
   SizeOption size;
-  std::string architecture = "vit_base_patch16_224", folder, dtype = "both", attention = "int8", trace;
+  std::string architecture = "vit_base_patch16_224", folder, dtype = "both", attention = "int8", outputs = "all", trace;
   int threads = 1, batch = 1, runs = 0;
   double seconds = 3;
   bool json = false, profile = false, peak = true;
@@ -30,11 +30,15 @@ class Contender {
     const auto model = options.folder.empty() ? random_model(options.architecture, dtype, options.threads)
                                               : load_model(options.folder, dtype, options.threads);
     if (!model) return model.error();
+    const bool classify = options.outputs == "logits";
+    if (classify && model->info().num_labels == 0)
+      return Error{ErrorCode::unsupported, "--outputs: found logits, of a network without a classification head"};
     auto session = model->session({.threads = options.threads,
                                    .max_batch = options.batch,
                                    .attention = dtype_from(options.attention),
                                    .image_height = options.size.height,
                                    .image_width = options.size.width,
+                                   .outputs = classify ? Outputs::logits : Outputs::standard,
                                    .profile = options.profile || !options.trace.empty()});
     if (!session) return session.error();
     const ModelInfo info = session->info();
@@ -139,6 +143,7 @@ nlohmann::ordered_json to_json(const Contender& c, const Options& options) {
       {"dtype", name_of(c.info().dtype)},
       {"threads", options.threads},
       {"batch", options.batch},
+      {"outputs", options.outputs},
       {"runs", c.runs()},
       {"median_ms", rounded(c.median_ms(), 3)},
       {"min_ms", rounded(c.min_ms(), 3)},
@@ -159,9 +164,10 @@ nlohmann::ordered_json to_json(const Contender& c, const Options& options) {
 }
 
 void print_table(const std::vector<Contender>& contenders, const Options& options) {
-  std::printf("%s, %d thread%s, batch %d, %s\n\n",
+  std::printf("%s, %d thread%s, batch %d, %s%s\n\n",
               (options.folder.empty() ? options.architecture : options.folder).c_str(), options.threads,
-              options.threads == 1 ? "" : "s", options.batch, cpu_name().c_str());
+              options.threads == 1 ? "" : "s", options.batch,
+              options.outputs == "all" ? "" : (options.outputs + " alone, ").c_str(), cpu_name().c_str());
   using enum Table::Align;
   Table table({left, right, right, right, right, right, right});
   table.add({"", "median", "min", "p99", "GMAC/s", "of peak", "runs"});
@@ -241,6 +247,13 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->type_name("TYPE")
       ->capture_default_str();
   add_attention(*command, options->attention);
+  command
+      ->add_option("--outputs", options->outputs,
+                   "What a run must give: all (tokens, pooled, logits …), or logits, for which the last block does "
+                   "without what no logit depends on")
+      ->check(CLI::IsMember({"all", "logits"}))
+      ->type_name("WHICH")
+      ->capture_default_str();
   CLI::Option* seconds = command->add_option("--seconds", options->seconds, "How long to measure")
                              ->check(CLI::Range(0.0, 3600.0))
                              ->type_name("S")
