@@ -6,8 +6,8 @@
 
 namespace vitrail::simd {
 
-/// Whole vectors, then half or a quarter of one, or else a whole one that overlaps the one before. AVX-512 has vectors
-/// of as many bytes as are wanted: one instruction, where a run in two parts keeps Zen 5 from its next lines.
+/// Whole vectors, then half or a quarter of one, or else a whole one that overlaps the one before. With AVX-512 what is
+/// left of at least half a vector is one masked vector: on Zen 5 faster than two moves while the picture is in a cache.
 template <class A>
 struct CopyVectors {
   template <std::size_t bytes>
