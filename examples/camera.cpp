@@ -27,7 +27,7 @@ void fill(std::vector<std::uint8_t>& frame, int number) {
 int run(const char* folder) {
   auto model = vitrail::Model::load(folder);
   if (!model) return std::fprintf(stderr, "%s\n", model.error().message.c_str()), 1;
-  auto session = model->session({.threads = 2});
+  auto session = model->session({.threads = 2, .outputs = vitrail::Outputs::logits});
   if (!session) return std::fprintf(stderr, "%s\n", session.error().message.c_str()), 1;
 
   std::vector<std::uint8_t> frame(static_cast<std::size_t>(stride_bytes) * height);

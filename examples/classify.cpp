@@ -7,7 +7,7 @@
 int main(int argc, char** argv) try {
   if (argc != 3) return std::fprintf(stderr, "usage: %s MODEL_FOLDER PICTURE\n", argv[0]), 2;
   const auto model = vitrail::Model::load(argv[1]).value();  // .value() throws; `if (!result) result.error()` does not
-  auto session = model.session().value();
+  auto session = model.session({.outputs = vitrail::Outputs::logits}).value();  // and nothing else is computed
   const auto picture = vitrail::load_image(argv[2]).value();
   const auto output = session.run(picture).value();
   for (auto [label, probability] : vitrail::top_k(output.logits, 3)) {
