@@ -4,8 +4,8 @@ share of the register-only peak that the whole int8 encode reaches, and int8 ove
 
   tools/test.sh && taskset -c 0 bench/guard.py [ROUNDS]      # by default 5; the best round counts
 
-Exits with 1 when a ratio is below the bound of this CPU's class. The bounds are nine tenths of what the slowest CPU of the
-class gave that was measured (Zen 1 multiplies f32 as fast as int8).
+Exits with 1 when a ratio is below the bound of the kernels that ran. The bounds are nine tenths of what the slowest CPU gave
+that was measured with them (Zen 1 multiplies f32 as fast as int8).
 """
 import argparse
 import json

@@ -9,14 +9,6 @@
 
 namespace vitrail {
 
-/// As the compiler moves a number of bytes that it knows.
-struct CopyBytes {
-  template <std::size_t bytes>
-  [[gnu::always_inline]] static void of(const std::uint8_t* src, std::uint8_t* dst) noexcept {
-    std::memcpy(dst, src, bytes);
-  }
-};
-
 /// Patch after patch, so that what is written to comes in order: a CPU foresees that, and not what several patches
 /// would be written to side by side.
 /// @tparam fetch  asks for pixels some patches ahead: lines of a large picture are further apart than a CPU foresees

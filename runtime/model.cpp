@@ -13,8 +13,8 @@ std::uint64_t count_macs(const Weights& w, const VitConfig& c, const Request& re
              D = static_cast<std::uint64_t>(c.embed_dim);
   const auto of = [](const Linear& l) { return static_cast<std::uint64_t>(l.in) * static_cast<std::uint64_t>(l.out); };
   const int blocks = request.blocks(w, c.num_tokens());
-  const bool keeps_patches = request.wants(Outputs::patch_embed);  // which are made once more, without positions
-  std::uint64_t macs = static_cast<std::uint64_t>((blocks > 0 || keeps_patches) + keeps_patches) * N * of(w.patch);
+  std::uint64_t macs = blocks > 0 ? N * of(w.patch) : 0;
+  if (request.wants(Outputs::patch_embed)) macs = 2 * N * of(w.patch);  // once more, without positions
   for (int i = 0; i < blocks; ++i) {
     const Block& b = w.blocks[static_cast<std::size_t>(i)];
     const int rows = i + 1 == c.num_layers ? request.last_rows(w, c.num_tokens()) : c.num_tokens();

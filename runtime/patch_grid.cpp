@@ -1,5 +1,6 @@
 #include <cstdint>
 #include <limits>
+#include <new>
 #include <string>
 
 #include "runtime/argument_error.hpp"
@@ -74,7 +75,7 @@ Status check_options(const PatchGridOptions& o) {
 
 }  // namespace
 
-Result<PatchGrid> PatchGrid::make(const PatchGridOptions& options) {
+Result<PatchGrid> PatchGrid::make(const PatchGridOptions& options) try {
   if (Status status = check_options(options); !status) return status.error();
   PatchGrid grid;
   PatchGridOptions& o = grid.options_;
@@ -103,6 +104,8 @@ Result<PatchGrid> PatchGrid::make(const PatchGridOptions& options) {
   if (!kernels) return kernels.error();
   grid.copy_runs_ = kernels->copy_runs;
   return grid;
+} catch (const std::bad_alloc&) {
+  return Error{ErrorCode::out_of_memory, "PatchGrid::make: no memory for the choice of kernels"};
 }
 
 std::size_t PatchGrid::patch_size() const noexcept {

@@ -266,8 +266,9 @@ TEST_CASE("every class of CPU moves the same bytes") {
           const PatchGrid grid = PatchGrid::make(options_of(2 * patch, width, patch, 0, 0, channels)).value();
           check_against_naive(grid, noise(grid.size(), static_cast<std::uint32_t>(patch)), 5, columns == 3);
         }
-        // A picture whose rows of patches do not fit the nearest cache.
-        const PatchGrid wide = PatchGrid::make(options_of(patch, 128 * patch, patch, 0, 0, channels)).value();
+        const int many =
+            24 * 1024 / (patch * patch * channels) + 1;  // a row of patches that the nearest cache cannot hold
+        const PatchGrid wide = PatchGrid::make(options_of(patch, many * patch, patch, 0, 0, channels)).value();
         check_against_naive(wide, noise(wide.size(), 3), 0, false);
       }
   }

@@ -89,7 +89,7 @@ const bytes = (count) => Int8Array.from({ length: count }, () => Math.round(rand
  * Writes a ViT of 224 × 224 pixels and patches of 16 that gives logits.
  * @param form  "f32", "dynamic", "dynamic, LayerNorm unfused" or "qdq"
  * @param cut   the last block computes keys and values of all tokens, and the rest of CLS alone: all that the logits
- *              depend on. No program that exports networks writes that
+ *              depend on
  */
 export function writeVit(path, { dim, heads, depth }, form, cut = false) {
   state = 1;

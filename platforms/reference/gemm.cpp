@@ -1,6 +1,7 @@
 // Reference matrix products and their epilogues, and the complete table.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "platforms/numerics.hpp"
 #include "platforms/patch_runs.hpp"
@@ -99,6 +100,14 @@ void finish_f32(const float* acc, std::size_t ldacc, int rows, int cols, const E
       dst[m * ld_dst + n] = add_residual(activate(y, e.activation), m, n, e);
     }
 }
+
+/// As the compiler moves a number of bytes that it knows.
+struct CopyBytes {
+  template <std::size_t bytes>
+  [[gnu::always_inline]] static void of(const std::uint8_t* src, std::uint8_t* dst) noexcept {
+    std::memcpy(dst, src, bytes);
+  }
+};
 
 }  // namespace
 

@@ -32,7 +32,8 @@ class Contender {
     if (!model) return model.error();
     const bool classify = options.outputs == "logits";
     if (classify && model->info().num_labels == 0)
-      return Error{ErrorCode::unsupported, "--outputs: found logits, of a network without a classification head"};
+      return Error{ErrorCode::unsupported,
+                   "--outputs: found logits, of a network without a classification head; expected all"};
     auto session = model->session({.threads = options.threads,
                                    .max_batch = options.batch,
                                    .attention = dtype_from(options.attention),
