@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <chrono>
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -68,14 +69,17 @@ void share_of_peak(benchmark::State& state, std::uint64_t (*burst)(int), double 
   state.counters["of_peak"] = Counter(macs * static_cast<double>(state.iterations()) / peaks[burst], Counter::kIsRate);
 }
 
-/// One layer's int8 product, tile by tile. `linear`: with its epilogue, which adds the residual unless it widens.
+/// One layer's int8 product, in the tiles of a session with one thread. `linear`: with its epilogue, which adds the
+/// residual unless it widens.
 void product(benchmark::State& state, const Kernels& kernels, int n, int k, bool linear) {
   Buffer<std::uint8_t> a(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(k)),
       scratch(Kernels::gemm_scratch_bytes);
   Buffer<std::int8_t> b(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));
-  constexpr int columns = Kernels::max_tile_cols, rows = 42;
+  const int columns = kernels.tile_panels(k) * PackedS8::panel;
+  const RowBlocks blocks(tokens, kernels.gemm_tile.max_rows, kernels.gemm_tile.row_unit, 1);
+  const int rows = blocks.block(0, 0).count;
   const auto ld = static_cast<std::size_t>(n);
-  Buffer<std::int32_t> acc(static_cast<std::size_t>(rows) * columns), b_sum(ld);
+  Buffer<std::int32_t> acc(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns)), b_sum(ld);
   auto y = floats(static_cast<std::size_t>(tokens) * ld);
   const auto scale = floats(ld), bias = floats(ld);
   const std::vector<RowQuant> quant(tokens, {1e-5f, 128});
@@ -94,7 +98,7 @@ void product(benchmark::State& state, const Kernels& kernels, int n, int k, bool
                                 .k = k,
                                 .k_padded = k,
                                 .acc = acc.data,
-                                .ldacc = columns,
+                                .ldacc = static_cast<std::size_t>(columns),
                                 .scratch = scratch.data};
         float* dst = y.data + static_cast<std::size_t>(m) * ld + n0;
         const Epilogue epilogue{bias.data + n0, Activation::none, n > k ? nullptr : dst, ld};
@@ -165,6 +169,11 @@ void rotate(benchmark::State& state, const Kernels& kernels, int dim) {
   const auto width = static_cast<std::size_t>(dim);
   auto x = floats(tokens * width);
   const auto cos = floats(tokens * half), sin = floats(tokens * half);
+  for (std::size_t i = 0; i < tokens * half; ++i) {  // of angles: the vectors are turned, and stay as long as they are
+    const float angle = cos.data[i];
+    cos.data[i] = std::cos(angle);
+    sin.data[i] = std::sin(angle);
+  }
   for (auto _ : state) kernels.rotate(x.data, width, tokens, dim / (2 * half), half, cos.data, sin.data);
   rate(state, "GB/s", 8.0 * tokens * dim);
 }
@@ -290,8 +299,9 @@ void block(benchmark::State& state, const std::string& architecture, const std::
   source.config.num_layers = 1;
   source.blocks.resize(1);
   const Weights weights = pack_weights(source, options).value();
-  const Plan plan = make_plan(weights, 0, 0).value();
-  Engine engine(select_kernels(platform, false, 1).value(), nullptr, 1, extent_of(plan), weights.dtype);
+  Selection selection = select_kernels(platform, false, 1).value();
+  const Plan plan = make_plan(weights, selection.kernels, 0, 0).value();
+  Engine engine(std::move(selection), nullptr, 1, extent_of(plan), weights.dtype);
   Layout size;
   vitrail::State::place(size, engine, weights, plan, 1, {});
   const AlignedBytes memory = allocate_aligned(size.size_bytes());

@@ -24,8 +24,9 @@ namespace {
 struct CpuClass {
   std::string_view name;
   bool available;
-  const char* unsuited = nullptr;  ///< why it is only taken when VITRAIL_CPU asks for it, or null
-  bool (*permit)() = nullptr;      ///< asks the operating system, before it is used, or null
+  const char* unsuited = nullptr;      ///< why it is only taken when VITRAIL_CPU asks for it, or null
+  bool (*permit)() = nullptr;          ///< asks the operating system, before it is used, or null
+  std::string_view missing_from = {};  ///< a later class whose CPUs do not have it
 };
 
 #if defined(VITRAIL_X86)
@@ -36,7 +37,7 @@ std::vector<CpuClass> classes_of_this_cpu() {
   return {{"reference", true},
           {"sse4_2", found.sse4_2},
           {"avx2", found.avx2},
-          {"avx_vnni", found.avx_vnni},
+          {.name = "avx_vnni", .available = found.avx_vnni, .missing_from = "avx512"},
           {"avx512", found.avx512},
           {"avx512_vnni", found.avx512_vnni},
           {"amx_int8", found.amx_int8, nullptr, x86::permit_amx}};
@@ -140,6 +141,8 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
       why_not[i] = classes[i].unsuited;
     else if (i > *limit)
       why_not[i] = limited;
+    else if (!cpu_limit.empty() && cpu_limit == classes[i].missing_from)
+      why_not[i] = limited + ", whose CPUs lack it";
     else if (use_onednn && classes.begin() + static_cast<std::ptrdiff_t>(i) > for_onednn)
       why_not[i] = "oneDNN multiplies and does not read its weights";
     else if (classes[i].permit && !classes[i].permit())

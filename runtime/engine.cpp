@@ -22,12 +22,7 @@ RowBlocks Engine::blocks_of(int rows) const {
 int Engine::tile_columns(const RowBlocks& blocks, const Linear& linear) const {
   constexpr int tiles_per_thread = 4;
   const int threads = executor_.threads(), panels = ceil_div(linear.out, PackedS8::panel);
-  std::size_t most = Kernels::max_tile_panels;
-  if (linear.s8.data) {
-    const auto panel_bytes = PackedS8::panel * static_cast<std::size_t>(linear.s8.k_padded());
-    most = std::clamp<std::size_t>(kernels_.gemm_tile.max_weight_bytes / panel_bytes, 1, most);
-  }
-  int least = ceil_div(panels, static_cast<int>(most));
+  int least = ceil_div(panels, linear.s8.data ? kernels_.tile_panels(linear.s8.k_padded()) : Kernels::max_tile_panels);
   while (least < panels && blocks.count() * least < tiles_per_thread * threads) ++least;
   return ceil_div(panels, least) * PackedS8::panel;
 }

@@ -144,6 +144,8 @@ struct Planes {
 struct AxisFilter;    // runtime/resize_filters.hpp
 struct SplitWeights;  // the same
 
+/// Contracts are for finite numbers whose sums and products stay inside f32; of others the classes may make different
+/// things. Rounding is to the nearest even, denormals count: as a thread begins, unless an application changed it.
 struct Kernels {
   static constexpr int max_tile_rows = 64;
   static constexpr int max_tile_panels = 6;
@@ -188,8 +190,8 @@ struct Kernels {
   void (*activate_quantize)(const float* x, std::size_t ldx, int rows, int k, Activation activation, float* scratch,
                             std::uint8_t* q, std::size_t ldq_bytes, RowQuant* quant);
 
-  /// Each row in place: m = max x; p = exp((x − m) · scale); dst = p · (1/rowsum(p)). scale > 0. Numerics of exp:
-  /// simd/math.hpp.
+  /// Each row in place: m = max x; p = exp((x − m) · scale); dst = p · (1/rowsum(p)). scale > 0. exp is
+  /// numerics::Exp.
   void (*softmax)(float* x, std::size_t ldx, int rows, int cols, float scale);
 
   /// SwiGLU (Shazeer 2020) of each row x = [a, b] of 2k: dst = (a / (1 + exp(−a))) · b, k long. dst must not be x.
@@ -203,6 +205,11 @@ struct Kernels {
   /// The exact integer tile; the native kernel of this platform.
   void (*gemm_u8s8)(const GemmU8S8Tile& tile);
   TileShape gemm_tile;
+  /// Panels of weights that a tile has at most.
+  int tile_panels(int k_padded) const {
+    const std::size_t fit = gemm_tile.max_weight_bytes / (PackedS8::panel * static_cast<std::size_t>(k_padded));
+    return fit < 1 ? 1 : fit < max_tile_panels ? static_cast<int>(fit) : max_tile_panels;
+  }
   LayoutS8 layout_s8;  ///< what gemm_u8s8 reads; {64, 4} where a GemmProvider may take its place
 
   /// c[m][n] = Σ_k a[m][k] · b[k][n] (a chain of fma from +0), for `panels` consecutive panels of a PackedF32 [k, n].
@@ -211,7 +218,7 @@ struct Kernels {
                    std::size_t ldc);
 
   /// One tile, of max_tile_cols at most: y₀ = fma(float(acc − zero_point · col_sum), row scale · col_scale, bias), then
-  /// the rest of the epilogue.
+  /// the rest of the epilogue. acc is readable up to a multiple of 16 columns.
   void (*finish_s32)(const std::int32_t* acc, std::size_t ldacc, int rows, int cols, const Dequant& dequant,
                      const Epilogue& epilogue, float* dst, std::size_t ld_dst);
 
@@ -228,7 +235,7 @@ struct Kernels {
     finish_s32(tile.acc, tile.ldacc, tile.rows, tile.cols, dequant, epilogue, dst, ld_dst);
   }
 
-  /// finish_s32 of f32 sums: y₀ = acc + bias.
+  /// finish_s32 of a tile of f32 sums: y₀ = acc + bias.
   void (*finish_f32)(const float* acc, std::size_t ldacc, int rows, int cols, const Epilogue& epilogue, float* dst,
                      std::size_t ld_dst);
 

@@ -16,8 +16,9 @@ TEST_CASE("the int8 product is exact on every class") {
     CAPTURE(platform.name);
     Random random(3);
     for (const int k : {1, 36, 64, 197, 512, 588, 1088})
-      for (const int rows : {1, 2, 5, 6, 7, 12, 41, 48})
-        for (const int cols : {3, 64, 100, 256}) {
+      for (const int rows : {1, 2, 5, 6, 7, 12, 17, 31, 33, 41, 48, 54, 64})
+        for (const int cols : {3, 64, 100, 256, 384}) {
+          if (cols == 384 && k > 512) continue;
           CAPTURE(k);
           CAPTURE(rows);
           CAPTURE(cols);
@@ -193,8 +194,9 @@ TEST_CASE("epilogues equal the reference on every class") {
 TEST_CASE("a linear layer's tile equals the product and then its epilogue on every class") {
   Random random(12);
   for (const int k : {1, 36, 197, 768, 33'025, 33'026})  // up to 33 025 a VNNI tile is finished at once
-    for (const int rows : {1, 2, 9, 10, 11, 12})
-      for (const int cols : {20, 48, 64, 192}) {
+    for (const int rows : {1, 2, 9, 10, 11, 12, 17, 33, 54, 63, 64})
+      for (const int cols : {20, 48, 64, 192, 384}) {
+        if (cols == 384 && rows < 54) continue;
         if (k > 768 && (rows != 2 || cols != 64)) continue;
         CAPTURE(k);
         CAPTURE(rows);
@@ -273,8 +275,8 @@ TEST_CASE("keys and values become the same s8 weights on every class, exact to h
       CAPTURE(k);
       const auto N = static_cast<std::size_t>(n), K = static_cast<std::size_t>(k);
       auto src = activations(random, (N + 3) * (K + 3));
-      for (std::size_t i = 0; i < K + 3; ++i) src[i] = 0.0f;  // a channel of zeros, for both
-      for (std::size_t i = 0; i < N + 3; ++i) src[i * std::min(K + 3, src.size() / (N + 3))] = 0.0f;
+      for (std::size_t i = 0; i < K + 3; ++i) src[i] = 0.0f;        // a channel of zeros among the keys
+      for (std::size_t i = 0; i < K; ++i) src[i * (N + 3)] = 0.0f;  // and among the values
       const PackedS8 shape{nullptr, n, k};
       const std::size_t columns = static_cast<std::size_t>(shape.panels()) * 64,
                         bytes = columns * static_cast<std::size_t>(shape.k_padded());

@@ -145,8 +145,7 @@ TEST_CASE("rows of zeros, of one value and of extreme values quantise the same o
         std::memcpy(q.data() + x.size(), &quant, sizeof quant);
         return q;
       };
-      if (std::isfinite(x[0] - (x.size() > 1 ? x[1] : 0)))
-        CHECK(same_bits(run(platform.kernels), run(reference_kernels)));
+      CHECK(same_bits(run(platform.kernels), run(reference_kernels)));
     }
 }
 

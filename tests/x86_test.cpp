@@ -107,3 +107,11 @@ TEST_CASE("what the operating system does not save is not used") {
   CHECK(!features(no_ymm).avx2);
   CHECK(!features(no_ymm).avx_vnni);
 }
+
+TEST_CASE("AVX-512 alone is a CPU without VNNI, whatever this one has") {
+  const auto limited = vitrail::select_kernels("avx512", false, 1);
+  if (!limited) return;
+  CHECK(std::string(limited->kernels.gemm_name) == "avx512");
+  if (features(read_cpuid()).avx_vnni)
+    CHECK(limited->report.find("  avx_vnni: not used, VITRAIL_CPU=avx512, whose CPUs lack it\n") != std::string::npos);
+}

@@ -100,6 +100,7 @@ template <int M>
       });
     });
   }
+  __asm__ volatile("" ::: "memory");  // nor that it is not to be written before
 }
 
 /// M rows × 8 columns over one block of k; the first one starts from 128 · b_sum.

@@ -98,7 +98,7 @@ bool Provider::prepare(int rows, int k_padded, int panels, std::string& why) try
   implementation_ = found;
   Shape shape{rows, k_padded, panels, dnnl::matmul(description), {}, {}};
   for (std::size_t t = 0; t < threads_; ++t) {
-    shape.scratchpads.emplace_back(description.scratchpad_desc().get_size() + 64);
+    shape.scratchpads.emplace_back(description.scratchpad_desc().get_size());
     shape.arguments.push_back({memory(src, engine_, nullptr), memory(weights, engine_, nullptr),
                                memory(dst, engine_, nullptr),
                                memory(description.scratchpad_desc(), engine_, shape.scratchpads.back().data())});

@@ -10,7 +10,7 @@
 
 namespace vitrail::simd {
 
-/// @tparam Arch      an xsimd architecture with a fused multiply-add
+/// @tparam Arch      an xsimd architecture
 /// @tparam f32_rows  rows of the f32 product whose accumulators fit the registers
 template <class Arch, int f32_rows>
 void install(Kernels& k, const char* name) {

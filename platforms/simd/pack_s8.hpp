@@ -123,11 +123,14 @@ void pack_rows_s8(const float* src, std::size_t ld_src, int n, int k, int column
   for (; i < n; ++i)
     pack_row_s8<A, group, whole>(src + i * ld_src, k, k_padded, columns, dst + layout.at(i, 0, k_padded), scale + i,
                                  sum + i);
-  for (; i < n_padded; ++i) {
+  const auto padding = static_cast<std::size_t>(n_padded - n);
+  __builtin_memset(scale + n, 0, padding * sizeof *scale);
+  __builtin_memset(sum + n, 0, padding * sizeof *sum);
+  for (int rest; i < n_padded; i += rest) {  // the columns of a strip lie side by side
+    rest = columns - i % columns;
     std::int8_t* column = dst + layout.at(i, 0, k_padded);
-    for (int j = 0; j < k_padded; j += group) __builtin_memset(column + j * columns, 0, group);
-    scale[i] = 0.0f;
-    sum[i] = 0;
+    for (int j = 0; j < k_padded; j += group)
+      __builtin_memset(column + j * columns, 0, static_cast<std::size_t>(rest) * group);
   }
 }
 

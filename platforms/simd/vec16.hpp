@@ -133,7 +133,9 @@ VITRAIL_INLINE xsimd::batch<float, A> divide(xsimd::batch<float, A> x, xsimd::ba
   const __m128d sum = _mm_add_pd(product, addend);
   const __m128d part = _mm_sub_pd(sum, product);
   const __m128d lost = _mm_add_pd(_mm_sub_pd(product, _mm_sub_pd(sum, part)), _mm_sub_pd(addend, part));
-  const __m128i inexact = _mm_castpd_si128(_mm_cmpneq_pd(lost, _mm_setzero_pd()));
+  // Beside an infinite sum, `lost` is NaN.
+  const __m128d finite = _mm_cmple_pd(_mm_andnot_pd(_mm_set1_pd(-0.0), sum), _mm_set1_pd(__DBL_MAX__));
+  const __m128i inexact = _mm_castpd_si128(_mm_and_pd(finite, _mm_cmpneq_pd(lost, _mm_setzero_pd())));
   // −1 where the exact value is nearer to zero than the sum: signs differ.
   const __m128i signs = _mm_srai_epi32(_mm_castpd_si128(_mm_xor_pd(sum, lost)), 31);
   const __m128i smaller = _mm_and_si128(_mm_shuffle_epi32(signs, 0b11'11'01'01), inexact);

@@ -26,7 +26,7 @@ struct Vnni {
   static constexpr LayoutS8 layout{strip, 4};         ///< so that they come in the order in which they lie
 
   /// Fetches a tile's share of what comes after it, some bytes with every four of k, so that it never waits for many
-  /// lines at once.
+  /// lines at once. Few rows have no time for it: of two lines or more at a step it fetches none.
   struct Fetch {
     const std::int8_t* at;
     std::ptrdiff_t step;
@@ -34,6 +34,7 @@ struct Vnni {
     explicit Fetch(const GemmU8S8Tile& t) : at(t.ahead.data ? t.ahead.data : t.b), step(0) {
       const int blocks = round_up(t.cols, strip) / strip * (round_up(t.rows, S::row_block) / S::row_block);
       if (t.ahead.data) step = static_cast<std::ptrdiff_t>(t.ahead.bytes) / (blocks * (round_up(t.k, 4) / 4)) + 1;
+      if (step >= 2 * 64) step = 0;
     }
     VITRAIL_INLINE void next() {
       __builtin_prefetch(at, 0, 2);  // into the second cache: the nearest one is full of this tile
