@@ -1,6 +1,9 @@
-// Errors about arguments, all worded the same way: which argument, what was found, what was expected.
+// Errors about arguments, all worded the same way: which argument, what was found, what was expected. And what becomes
+// of an exception where none may leave.
 #pragma once
 
+#include <exception>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -12,10 +15,27 @@ inline Error argument_error(const std::string& argument, const std::string& foun
   return Error{ErrorCode::invalid_argument, argument + ": found " + found + ", expected " + expected};
 }
 
+/// "height × width"
+inline std::string size_text(int height, int width) { return std::to_string(height) + " × " + std::to_string(width); }
+
 /// Success when `value` lies in [low, high].
 inline Status check_range(const char* argument, long long value, long long low, long long high) {
   if (value >= low && value <= high) return {};
   return argument_error(argument, std::to_string(value), std::to_string(low) + " to " + std::to_string(high));
+}
+
+/// The exception that is being handled, for the catch (...) of a function that throws none. Texts of a few letters need
+/// no memory.
+inline Error caught() noexcept try { throw; } catch (const std::bad_alloc&) {
+  return {ErrorCode::out_of_memory, "out of memory"};
+} catch (const std::exception& error) {
+  try {
+    return {ErrorCode::io, error.what()};
+  } catch (...) {
+    return {ErrorCode::out_of_memory, "out of memory"};
+  }
+} catch (...) {
+  return {ErrorCode::io, "unknown error"};
 }
 
 }  // namespace vitrail

@@ -58,10 +58,10 @@ void prefetch(const std::byte* data, std::size_t bytes) {
 
 }  // namespace
 
-std::size_t Engine::heads_bytes() const {
+std::uint64_t Engine::heads_bytes() const {
   const std::size_t one = heads_.dtype == DType::int8 ? KeysAndValuesS8(Layout(nullptr), heads_).bytes
                                                       : KeysAndValuesF32(Layout(nullptr), heads_).bytes;
-  return one * static_cast<std::size_t>(heads_.count);
+  return std::uint64_t{one} * static_cast<std::uint64_t>(heads_.count);
 }
 
 void Engine::place_attention(Layout& layout, AttentionScratch& s) const {

@@ -37,7 +37,7 @@ Status check_finite(const char* name, std::span<const float> values) {
   return {};
 }
 
-Status check_count(const char* name, std::size_t found, std::size_t expected, const char* shape) {
+Status check_count(const char* name, std::uint64_t found, std::uint64_t expected, const char* shape) {
   if (found == expected) return {};
   return argument_error(name, std::to_string(found) + " elements", std::to_string(expected) + ", " + shape);
 }
@@ -177,11 +177,14 @@ Result<Convolution> Convolution::make(const WindowGrid& grid, int out_channels, 
                                       std::span<const float> bias, const ConvolutionOptions& options) try {
   if (grid.count() == 0) return argument_error("grid", "no windows", "one that WindowGrid::make gave");
   if (Status s = check_range("out_channels", out_channels, 1, 65536); !s) return s.error();
-  if (Status s = check_range("threads", options.threads, 1, 256); !s) return s.error();
+  if (Status s = options.executor ? check_range("executor->threads()", options.executor->threads(), 1, 256)
+                                  : check_range("threads", options.threads, 1, 256);
+      !s)
+    return s.error();
   if (grid.window_size() > largest_k)
     return argument_error("kernel_height x kernel_width x channels", std::to_string(grid.window_size()),
                           "at most " + std::to_string(largest_k) + ", so that sums stay exact");
-  const auto out = static_cast<std::size_t>(out_channels);
+  const auto out = static_cast<std::uint64_t>(out_channels);
   if (Status s = check_count("weights", weights.size(), out * grid.window_size(),
                              "[out_channels, channels, kernel_height, kernel_width]");
       !s)
@@ -193,10 +196,10 @@ Result<Convolution> Convolution::make(const WindowGrid& grid, int out_channels, 
   const auto kernels = select_kernels();
   if (!kernels) return kernels.error();
   return Convolution(std::make_unique<Impl>(grid, out_channels, weights, bias, *kernels, options));
-} catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, "Convolution::make: out of memory"};
 } catch (const std::system_error& error) {
   return Error{ErrorCode::out_of_memory, std::string("Convolution::make: cannot start its threads: ") + error.what()};
+} catch (...) {
+  return Error{ErrorCode::out_of_memory, "Convolution::make: out of memory"};
 }
 
 Convolution::Convolution(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}

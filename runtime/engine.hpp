@@ -136,7 +136,7 @@ class Engine {
   void attention(float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
                  std::size_t ld_keys, std::byte* heads, const RelativeBias* bias = nullptr, float* maps = nullptr,
                  const RowOperation& after = {});
-  std::size_t heads_bytes() const;
+  std::uint64_t heads_bytes() const;
 
  private:
   /// Per thread; laid out once.

@@ -20,14 +20,23 @@ int bytes_per_pixel(PixelFormat format) noexcept {
   return 0;
 }
 
+namespace {
+
+Status check(int width, int height, PixelFormat format) {
+  if (bytes_per_pixel(format) == 0)
+    return argument_error("image.format", std::to_string(static_cast<int>(format)), "a PixelFormat");
+  if (Status status = check_range("image.width", width, 1, max_image_side); !status) return status;
+  return check_range("image.height", height, 1, max_image_side);
+}
+
+}  // namespace
+
+Status check(const RowSource& source) { return check(source.width(), source.height(), source.format()); }
+
 Status check(const ImageView& image) {
-  const int pixel_bytes = bytes_per_pixel(image.format);
-  if (pixel_bytes == 0) {
-    return argument_error("image.format", std::to_string(static_cast<int>(image.format)), "a PixelFormat");
-  }
   if (image.data == nullptr) return argument_error("image.data", "null", "a pointer to the first row");
-  if (Status status = check_range("image.width", image.width, 1, max_image_side); !status) return status;
-  if (Status status = check_range("image.height", image.height, 1, max_image_side); !status) return status;
+  if (Status status = check(image.width, image.height, image.format); !status) return status;
+  const int pixel_bytes = bytes_per_pixel(image.format);
   const std::ptrdiff_t row_bytes = static_cast<std::ptrdiff_t>(image.width) * pixel_bytes;
   if (image.stride_bytes < row_bytes && image.stride_bytes > -row_bytes) {
     return argument_error("image.stride_bytes", std::to_string(image.stride_bytes),

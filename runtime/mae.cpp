@@ -73,8 +73,8 @@ void predicted_pixels(const Plan& plan, State& s, const Pixels& picture, const s
     for (std::size_t k = 0; k < size; ++k) {
       const auto channel = k % static_cast<std::size_t>(c.channels);
       const double value = s.predictions[i * size + k] * scale.deviation + scale.mean;
-      const double pixel = (value * p.std[channel] + p.mean[channel]) / p.rescale;
-      pixels[k] = static_cast<std::uint8_t>(std::clamp(std::floor(pixel + 0.5), 0.0, 255.0));
+      const double pixel = std::floor((value * p.std[channel] + p.mean[channel]) / p.rescale + 0.5);
+      pixels[k] = static_cast<std::uint8_t>(pixel > 0 ? std::min(pixel, 255.0) : 0);  // NaN is 0, too
     }
   };
   const auto count = static_cast<std::size_t>(grid.count());

@@ -1,4 +1,5 @@
 #include <new>
+#include <stdexcept>
 #include <system_error>
 
 #include "runtime/model/network.hpp"
@@ -78,6 +79,8 @@ Result<Model> build(const Read& read, const LoadOptions& options) try {
   impl->info = make_info(impl->weights, impl->weights.config, {});
   return Model(std::move(impl));
 } catch (const std::bad_alloc&) {
+  return Error{ErrorCode::out_of_memory, "loading the model: out of memory"};
+} catch (const std::length_error&) {
   return Error{ErrorCode::out_of_memory, "loading the model: out of memory"};
 } catch (const std::system_error& error) {
   return Error{ErrorCode::io, std::string("loading the model: ") + error.what()};

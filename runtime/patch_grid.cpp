@@ -52,7 +52,7 @@ Result<int> count_patches(const AxisRequest& axis, Remainder remainder) {
 Status check_options(const PatchGridOptions& o) {
   const struct {
     const char* name;
-    int value, low, high;
+    long long value, low, high;
   } ranges[] = {
       {"height", o.height, 1, max_image_side},
       {"width", o.width, 1, max_image_side},
@@ -61,8 +61,8 @@ Status check_options(const PatchGridOptions& o) {
       {"patch_width", o.patch_width, 1, 4096},
       {"stride_y", o.stride_y, 0, max_image_side},
       {"stride_x", o.stride_x, 0, max_image_side},
-      {"padding_y", o.padding_y, 0, o.patch_height - 1},
-      {"padding_x", o.padding_x, 0, o.patch_width - 1},
+      {"padding_y", o.padding_y, 0, o.patch_height - 1LL},
+      {"padding_x", o.padding_x, 0, o.patch_width - 1LL},
   };
   for (const auto& range : ranges) {
     if (Status status = check_range(range.name, range.value, range.low, range.high); !status) return status;
@@ -76,6 +76,14 @@ Status check_options(const PatchGridOptions& o) {
 }  // namespace
 
 Result<PatchGrid> PatchGrid::make(const PatchGridOptions& options) try {
+  const auto kernels = select_kernels();
+  if (!kernels) return kernels.error();
+  return make(options, *kernels);
+} catch (const std::bad_alloc&) {
+  return Error{ErrorCode::out_of_memory, "PatchGrid::make: no memory for the choice of kernels"};
+}
+
+Result<PatchGrid> PatchGrid::make(const PatchGridOptions& options, const Kernels& kernels) {
   if (Status status = check_options(options); !status) return status.error();
   PatchGrid grid;
   PatchGridOptions& o = grid.options_;
@@ -100,12 +108,8 @@ Result<PatchGrid> PatchGrid::make(const PatchGridOptions& options) try {
                           "at most " + std::to_string(most));
   }
 
-  const auto kernels = select_kernels();
-  if (!kernels) return kernels.error();
-  grid.copy_runs_ = kernels->copy_runs;
+  grid.copy_runs_ = kernels.copy_runs;
   return grid;
-} catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, "PatchGrid::make: no memory for the choice of kernels"};
 }
 
 std::size_t PatchGrid::patch_size() const noexcept {

@@ -197,6 +197,7 @@ void assemble_pixels(const PatchGrid& grid, const T* src, std::uint8_t* dst, std
 template <class T, class Sum>
 void assemble_any(const PatchGrid& grid, const T* src, T* dst, std::ptrdiff_t dst_stride_bytes,
                   PatchOrder order) noexcept {
+  if (grid.count() == 0) return;
   const PatchGridOptions& o = grid.options();
   std::uint8_t* dst_bytes = reinterpret_cast<std::uint8_t*>(dst);
   const bool overlap = o.stride_y < o.patch_height || o.stride_x < o.patch_width;
@@ -211,6 +212,7 @@ void assemble_any(const PatchGrid& grid, const T* src, T* dst, std::ptrdiff_t ds
 template <class T>
 void patchify_any(const PatchGrid& grid, const T* src, std::ptrdiff_t src_stride_bytes, T* dst,
                   PatchOrder order) noexcept {
+  if (grid.count() == 0) return;
   const std::uint8_t* src_bytes = reinterpret_cast<const std::uint8_t*>(src);
   if (order == PatchOrder::hwc || grid.options().channels == 1) {
     patchify_runs(grid, src_bytes, src_stride_bytes, reinterpret_cast<std::uint8_t*>(dst), sizeof(T));

@@ -1,7 +1,5 @@
 #include "runtime/pictures.hpp"
 
-#include <string>
-
 #include "runtime/argument_error.hpp"
 #include "runtime/pixel_rows.hpp"
 
@@ -16,14 +14,21 @@ bool fits(const VitConfig& c, int width, int height) { return width == c.image_w
 
 }  // namespace
 
-Pictures::Pictures(const PreprocessConfig& config, int channels, int max_batch)
-    : own_(static_cast<std::size_t>(max_batch)), pixels_(static_cast<std::size_t>(max_batch)) {
-  for (int b = 0; b < max_batch; ++b) preprocessors_.emplace_back(config, channels);
+Pictures::Pictures(const PreprocessConfig& config, int channels, int max_batch, const Kernels& kernels,
+                   bool always_preprocess)
+    : always_preprocess_(always_preprocess),
+      own_(static_cast<std::size_t>(max_batch)),
+      pixels_(static_cast<std::size_t>(max_batch)) {
+  for (int b = 0; b < max_batch; ++b) preprocessors_.push_back(Preprocessor(config, channels, &kernels));
+}
+
+bool Pictures::as_it_is(const VitConfig& c, int width, int height) const {
+  return fits(c, width, height) && !always_preprocess_;
 }
 
 Status Pictures::take(const VitConfig& c, const ImageView& image, std::size_t b) {
   if (auto status = check(image); !status) return status;
-  if (!fits(c, image.width, image.height)) return take_processed(c, preprocessors_[b].run(image), b);
+  if (!as_it_is(c, image.width, image.height)) return take_processed(c, preprocessors_[b].run(image), b);
   if (image.format == format_of(c)) {
     pixels_[b] = {image.data, image.stride_bytes};
     return {};
@@ -35,7 +40,8 @@ Status Pictures::take(const VitConfig& c, const ImageView& image, std::size_t b)
 }
 
 Status Pictures::take(const VitConfig& c, RowSource& rows) {
-  if (!fits(c, rows.width(), rows.height())) return take_processed(c, preprocessors_[0].run(rows), 0);
+  if (auto status = check(rows); !status) return status;
+  if (!as_it_is(c, rows.width(), rows.height())) return take_processed(c, preprocessors_[0].run(rows), 0);
   std::uint8_t* dst = own_pixels(c, 0);
   for (int y = 0; y < rows.height(); ++y) {
     const auto row = rows.next_row();
@@ -49,9 +55,8 @@ Status Pictures::take(const VitConfig& c, RowSource& rows) {
 Status Pictures::take_processed(const VitConfig& c, const Result<ImageView>& processed, std::size_t b) {
   if (!processed) return processed.error();
   if (!fits(c, processed->width, processed->height)) {
-    const auto text = [](int height, int width) { return std::to_string(height) + " × " + std::to_string(width); };
-    return argument_error("image", text(processed->height, processed->width) + " pixels after preprocessing",
-                          text(c.image_height, c.image_width));
+    return argument_error("image", size_text(processed->height, processed->width) + " pixels after preprocessing",
+                          size_text(c.image_height, c.image_width));
   }
   pixels_[b] = {processed->data, processed->stride_bytes};
   return {};

@@ -11,7 +11,9 @@ namespace vitrail {
 
 class Pictures {
  public:
-  Pictures(const PreprocessConfig& config, int channels, int max_batch);
+  /// @param kernels  must outlive this object
+  /// @param always_preprocess  also pictures that have the network's size
+  Pictures(const PreprocessConfig& config, int channels, int max_batch, const Kernels& kernels, bool always_preprocess);
 
   /// Picture `b` of the next run: borrowed where it has the network's size and format already; reordered; or resized
   /// and cropped.
@@ -24,7 +26,9 @@ class Pictures {
  private:
   Status take_processed(const VitConfig& c, const Result<ImageView>& processed, std::size_t b);
   std::uint8_t* own_pixels(const VitConfig& c, std::size_t b);
+  bool as_it_is(const VitConfig& c, int width, int height) const;
 
+  bool always_preprocess_;
   std::vector<Preprocessor> preprocessors_;     ///< one per picture: each keeps its result until the run is over
   std::vector<std::vector<std::uint8_t>> own_;  ///< pictures of the network's size that cannot be borrowed
   std::vector<Pixels> pixels_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/argument_error.hpp"
 #include "runtime/model/config.hpp"
 
 namespace vitrail {
@@ -59,8 +60,6 @@ Error bad_size(const std::string& name, const std::string& message) {
   return {ErrorCode::invalid_argument, name + ": " + message};
 }
 
-std::string size_text(int height, int width) { return std::to_string(height) + " × " + std::to_string(width); }
-
 /// The multiples of `unit` on both sides of `length`.
 std::string nearest(int length, int unit) {
   const int below = length / unit * unit;
@@ -68,12 +67,21 @@ std::string nearest(int length, int unit) {
   return (below > 0 ? std::to_string(below) + " or " : "") + std::to_string(below + unit);
 }
 
-/// The size of the pictures the preprocessing makes. A shorter side that is cropped afterwards keeps its proportion to
-/// the longer side of the crop, so that the crop is always inside the picture.
+/// The size of the pictures the preprocessing makes: timm's rule, or the same proportions. A shorter side that is
+/// cropped afterwards keeps its proportion to the longer side of the crop, so that the crop is always inside the
+/// picture.
 void set_size(PreprocessConfig& p, const VitConfig& own, int height, int width) {
-  if (p.resize == PreprocessConfig::Resize::shortest_edge) {
-    const double ratio = static_cast<double>(p.resize_height) / std::max(own.image_height, own.image_width);
-    p.resize_height = p.resize_width = static_cast<int>(std::floor(ratio * std::max(height, width) + 1e-9));
+  if (own.timm_crop) {
+    const PreprocessConfig of_size = timm_resize(height, width, *own.timm_crop);
+    p.resize = of_size.resize;
+    p.resize_height = of_size.resize_height;
+    p.resize_width = of_size.resize_width;
+    p.resample = of_size.resample;
+  } else if (p.resize == PreprocessConfig::Resize::shortest_edge) {
+    const double from = std::max(own.image_height, own.image_width), to = std::max(height, width);
+    const auto scaled = [&](int length) { return static_cast<int>(std::floor(length / from * to + 1e-9)); };
+    p.resize_height = p.resize_width = scaled(p.resize_height);
+    p.longest_edge = scaled(p.longest_edge);
   } else if (p.resize != PreprocessConfig::Resize::none) {
     const double y = static_cast<double>(p.resize_height) / own.image_height;
     const double x = static_cast<double>(p.resize_width) / own.image_width;
@@ -195,7 +203,8 @@ Extent extent_of(const Plan& plan) {
 void resample_positions(const float* table, int rows, int columns, int dim, PositionRule rule, int new_rows,
                         int new_columns, float* dst) {
   const auto D = static_cast<std::size_t>(dim);
-  std::vector<double> wide(static_cast<std::size_t>(rows) * static_cast<std::size_t>(new_columns) * D);
+  std::vector<double> wide(
+      addressable<double>(static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(new_columns) * D));
   for (int x = 0; x < new_columns; ++x) {
     const Taps t = taps(x, new_columns, columns, rule);
     for (int y = 0; y < rows; ++y) {
@@ -220,7 +229,16 @@ void resample_positions(const float* table, int rows, int columns, int dim, Posi
   }
 }
 
-Result<Plan> make_plan(const Weights& weights, int height, int width, const std::string& name) {
+Result<PatchGrid> Plan::pixel_grid(const VitConfig& c, const Kernels& kernels) {
+  return PatchGrid::make({.height = c.image_height,
+                          .width = c.image_width,
+                          .channels = c.channels,
+                          .patch_height = c.patch_height,
+                          .patch_width = c.patch_width},
+                         kernels);
+}
+
+Result<Plan> make_plan(const Weights& weights, const Kernels& kernels, int height, int width, const std::string& name) {
   Plan plan;
   VitConfig& c = plan.config = weights.config;
   if (auto status = check_size(c, height, width, name); !status) return status.error();
@@ -231,11 +249,7 @@ Result<Plan> make_plan(const Weights& weights, int height, int width, const std:
   }
   if (weights.decoder) {
     plan.decoder = decoder_plan(*weights.decoder, c);
-    auto grid = PatchGrid::make({.height = c.image_height,
-                                 .width = c.image_width,
-                                 .channels = c.channels,
-                                 .patch_height = c.patch_height,
-                                 .patch_width = c.patch_width});
+    auto grid = Plan::pixel_grid(c, kernels);
     if (!grid) return grid.error();
     plan.grid = *grid;
   }

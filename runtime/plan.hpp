@@ -28,6 +28,8 @@ struct Plan {
   std::unique_ptr<Plan> decoder;     ///< of a masked autoencoder
   std::optional<PatchGrid> grid;     ///< of its pixels
   Storage storage;
+
+  static Result<PatchGrid> pixel_grid(const VitConfig& config, const Kernels& kernels);
 };
 
 /// The lengths that memory is laid out for: the largest of encoder and decoder.
@@ -39,7 +41,7 @@ Extent extent_of(const Plan& plan);
 
 /// @param height, width  pixels; 0: the network's own. Any multiple of the patch size, up to the limits of a network.
 /// @param name           what error messages call them
-Result<Plan> make_plan(const Weights& weights, int height, int width,
+Result<Plan> make_plan(const Weights& weights, const Kernels& kernels, int height, int width,
                        const std::string& name = "SessionOptions::image_height, image_width");
 
 /// A table [rows, columns, dim] at another size, as torch.nn.functional.interpolate does it (rule ≠ rotary).

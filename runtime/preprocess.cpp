@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -145,6 +144,7 @@ Status check_config(const PreprocessConfig& config, int channels) {
 struct Preprocessor::State {
   PreprocessConfig config;
   int channels;
+  const Kernels* kernels;  ///< null: chosen with every plan
 
   // Valid for pictures of the planned size and format; a new plan is made for any other.
   std::optional<Resizer> resizer;
@@ -165,7 +165,7 @@ struct Preprocessor::State {
   Result<ImageView> resize(Source& source, Size size, PixelFormat source_format, const Aim& aim);
 };
 
-/// Throws std::bad_alloc.
+/// Throws where there is no memory.
 Status Preprocessor::State::plan(Size size, PixelFormat source_format, bool by_rows, const Aim& aim) {
   resizer.reset();
   Resizer::Options options;
@@ -183,7 +183,7 @@ Status Preprocessor::State::plan(Size size, PixelFormat source_format, bool by_r
   options.pass_order = config.pass_order;
   options.backend = config.backend;
   options.by_rows = by_rows;
-  Result<Resizer> made = Resizer::plan(options);
+  Result<Resizer> made = kernels ? Resizer::plan(options, *kernels) : Resizer::plan(options);
   if (!made) return made.error();
   pixels.resize(static_cast<std::size_t>(row_bytes()) * static_cast<std::size_t>(result.height));
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = config.fill[i % static_cast<std::size_t>(channels)];
@@ -231,34 +231,30 @@ Result<ImageView> Preprocessor::State::run(const ImageView& image) {
 }
 
 Result<ImageView> Preprocessor::State::run(RowSource& rows) {
+  if (Status status = check(rows); !status) return status.error();
   const Size size{rows.width(), rows.height()};
   const auto to = aim(size);
   if (!to) return to.error();
   return resize(rows, size, rows.format(), *to);
 }
 
-Preprocessor::Preprocessor(const PreprocessConfig& config, int channels) : state_(std::make_unique<State>()) {
+Preprocessor::Preprocessor(const PreprocessConfig& config, int channels) : Preprocessor(config, channels, nullptr) {}
+Preprocessor::Preprocessor(const PreprocessConfig& config, int channels, const Kernels* kernels)
+    : state_(std::make_unique<State>()) {
   state_->config = config;
   state_->channels = channels;
+  state_->kernels = kernels;
 }
 Preprocessor::Preprocessor(Preprocessor&&) noexcept = default;
 Preprocessor& Preprocessor::operator=(Preprocessor&&) noexcept = default;
 Preprocessor::~Preprocessor() = default;
 
-Result<ImageView> Preprocessor::run(const ImageView& image) noexcept {
-  try {
-    return state_->run(image);
-  } catch (const std::bad_alloc&) {
-    return Error{ErrorCode::out_of_memory, {}};
-  }
+Result<ImageView> Preprocessor::run(const ImageView& image) noexcept try { return state_->run(image); } catch (...) {
+  return caught();
 }
 
-Result<ImageView> Preprocessor::run(RowSource& rows) noexcept {
-  try {
-    return state_->run(rows);
-  } catch (const std::bad_alloc&) {
-    return Error{ErrorCode::out_of_memory, {}};
-  }
+Result<ImageView> Preprocessor::run(RowSource& rows) noexcept try { return state_->run(rows); } catch (...) {
+  return caught();
 }
 
 std::size_t Preprocessor::memory_bytes() const noexcept {

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -14,13 +13,15 @@ namespace {
 
 std::string describe(int width, int height, PixelFormat format) {
   const char* const names[] = {"rgb8", "bgr8", "rgba8", "bgra8", "gray8"};
-  return std::to_string(width) + " x " + std::to_string(height) + " " + names[static_cast<int>(format)];
+  const auto index = static_cast<std::size_t>(format);
+  return std::to_string(width) + " x " + std::to_string(height) + " " +
+         (index < std::size(names) ? names[index] : "of no PixelFormat");
 }
 
 Status check_options(const Resizer::Options& o) {
   const struct {
     const char* name;
-    int value, low, high;
+    long long value, low, high;
   } ranges[] = {
       {"src_width", o.src_width, 1, max_image_side},
       {"src_height", o.src_height, 1, max_image_side},
@@ -28,8 +29,8 @@ Status check_options(const Resizer::Options& o) {
       {"dst_height", o.dst_height, 1, max_image_side},
       {"window_width", o.window_width, 1, o.dst_width},
       {"window_height", o.window_height, 1, o.dst_height},
-      {"window_x", o.window_x, 0, o.dst_width - o.window_width},
-      {"window_y", o.window_y, 0, o.dst_height - o.window_height},
+      {"window_x", o.window_x, 0, o.dst_width - static_cast<long long>(o.window_width)},
+      {"window_y", o.window_y, 0, o.dst_height - static_cast<long long>(o.window_height)},
   };
   for (const auto& range : ranges) {
     if (Status status = check_range(range.name, range.value, range.low, range.high); !status) return status;
@@ -295,29 +296,32 @@ Resizer::Resizer(Resizer&&) noexcept = default;
 Resizer& Resizer::operator=(Resizer&&) noexcept = default;
 Resizer::~Resizer() = default;
 
-Result<Resizer> Resizer::plan(const Options& options) {
-  try {
-    Options o = options;
-    if (o.window_width == 0) {
-      o.window_x = o.window_y = 0;
-      o.window_width = o.dst_width;
-      o.window_height = o.dst_height;
-    }
-    if (Status status = check_options(o); !status) return status.error();
-    const auto kernels = select_kernels();
-    if (!kernels) return kernels.error();
-    return Resizer(std::make_unique<Plan>(o, *kernels));
-  } catch (const std::bad_alloc&) {
-    return Error{ErrorCode::out_of_memory, "Resizer::plan: no memory for the coefficients"};
+Result<Resizer> Resizer::plan(const Options& options) try {
+  const auto kernels = select_kernels();
+  if (!kernels) return kernels.error();
+  return plan(options, *kernels);
+} catch (...) {  // a vector has its own exception for a size that no memory has
+  return Error{ErrorCode::out_of_memory, "Resizer::plan: no memory for the coefficients"};
+}
+
+/// Throws where there is no memory.
+Result<Resizer> Resizer::plan(const Options& options, const Kernels& kernels) {
+  Options o = options;
+  if (o.window_width == 0) {
+    o.window_x = o.window_y = 0;
+    o.window_width = o.dst_width;
+    o.window_height = o.dst_height;
   }
+  if (Status status = check_options(o); !status) return status.error();
+  return Resizer(std::make_unique<Plan>(o, kernels));
 }
 
 Status Resizer::run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept try {
   if (Status status = check(src); !status) return status;
   if (Status status = check_planned(plan_->options, src.width, src.height, src.format); !status) return status;
   return plan_->run(SourceRows(src), dst, dst_stride_bytes);
-} catch (const std::bad_alloc&) {  // the message does not fit; the code still says what happened
-  return Error{ErrorCode::invalid_argument, {}};
+} catch (...) {
+  return caught();
 }
 
 Status Resizer::run(RowSource& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept try {
@@ -325,8 +329,8 @@ Status Resizer::run(RowSource& src, std::uint8_t* dst, std::ptrdiff_t dst_stride
   if (!o.by_rows) return argument_error("src", "a picture that comes row by row", "a plan with by_rows");
   if (Status status = check_planned(o, src.width(), src.height(), src.format()); !status) return status;
   return plan_->run(SourceRows(src), dst, dst_stride_bytes);
-} catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, {}};
+} catch (...) {
+  return caught();
 }
 
 std::size_t Resizer::memory_bytes() const noexcept {
@@ -356,7 +360,7 @@ Result<Image> resize(const ImageView& src, int width, int height, Resampling fil
       return status.error();
     }
     return image;
-  } catch (const std::bad_alloc&) {
+  } catch (...) {
     return Error{ErrorCode::out_of_memory, "resize: no memory for " + describe(width, height, options.dst_format)};
   }
 }

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <new>
 #include <numeric>
 #include <system_error>
 
+#include "runtime/argument_error.hpp"
 #include "runtime/mae.hpp"
 #include "runtime/model_impl.hpp"
 #include "runtime/pictures.hpp"
@@ -21,14 +21,11 @@ constexpr double max_maps_bytes = 64e9;
 
 double milliseconds(Clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
 
-Error out_of_range(const char* name, int found, const char* expected) {
-  return {ErrorCode::invalid_argument,
-          std::string("SessionOptions::") + name + ": found " + std::to_string(found) + ", expected " + expected};
+Error bad_option(const std::string& name, int found, const std::string& expected) {
+  return argument_error("SessionOptions::" + name, std::to_string(found), expected);
 }
 
 std::string name_of(DType dtype) { return dtype == DType::int8 ? "int8" : "f32"; }
-
-std::string size_text(int height, int width) { return std::to_string(height) + " × " + std::to_string(width); }
 
 }  // namespace
 
@@ -44,7 +41,8 @@ struct Session::Impl {
         engine(std::move(selection), options.executor, options.threads, extent_of(largest),
                // The scores of a network with a relative bias exist in f32 only.
                weights.dtype == DType::f32 || !largest.biases.empty() ? DType::f32 : options.attention),
-        pictures(largest.config.preprocess, largest.config.channels, options.max_batch) {
+        pictures(largest.config.preprocess, largest.config.channels, options.max_batch, engine.kernels(),
+                 options.always_preprocess) {
     const VitConfig& c = largest.config;
     if (!layers.empty()) request.outputs = request.outputs | Outputs::intermediate_layers;
     if (request.wants(Outputs::attentions) && attention_layers.empty()) {
@@ -66,7 +64,7 @@ struct Session::Impl {
     arena_bytes = place(nullptr);
     arena = allocate_aligned(arena_bytes);
     place(arena.get());
-    plans.reserve(max_plans);
+    plans.reserve(1 + max_other_plans);
     plans.push_back(std::move(largest));
     plan = &plans[0];
     prepare();
@@ -114,7 +112,7 @@ struct Session::Impl {
   Result<Output> forward(std::size_t batch, Outputs outputs, Clock::time_point start);
   Output output(const Request& r, std::size_t batch) const;
 
-  static constexpr std::size_t max_plans = 16;
+  static constexpr std::size_t max_other_plans = 16;
 
   Model model;
   const Weights& weights;
@@ -146,12 +144,12 @@ Status Session::Impl::choose_plan(int height, int width) {
     plan = &plans.back();
   } else {
     if (height < 1 || width < 1 || height > info.image_height || width > info.image_width)
-      return Error{ErrorCode::invalid_argument,
-                   "image: found " + size_text(height, width) + " pixels, expected at most " +
-                       size_text(info.image_height, info.image_width) + " (SessionOptions::image_height, image_width)"};
-    auto made = make_plan(weights, height, width, "image");
+      return argument_error(
+          "image", size_text(height, width) + " pixels",
+          "at most " + size_text(info.image_height, info.image_width) + " (SessionOptions::image_height, image_width)");
+    auto made = make_plan(weights, engine.kernels(), height, width, "image");
     if (!made) return made.error();
-    if (plans.size() == max_plans) plans.erase(plans.begin() + 1);
+    if (plans.size() == 1 + max_other_plans) plans.erase(plans.begin() + 1);
     plans.push_back(std::move(*made));
     plan = &plans.back();
     prepare();
@@ -235,11 +233,10 @@ namespace {
 /// Blocks that a request names: each there, and once.
 Status check_blocks(const char* name, const std::vector<int>& blocks, int count) {
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    if (blocks[i] < 0 || blocks[i] >= count)
-      return out_of_range(name, blocks[i], ("0 … " + std::to_string(count - 1)).c_str());
+    if (blocks[i] < 0 || blocks[i] >= count) return bad_option(name, blocks[i], "0 … " + std::to_string(count - 1));
     if (std::find(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(i), blocks[i]) !=
         blocks.begin() + static_cast<std::ptrdiff_t>(i))
-      return out_of_range(name, blocks[i], "each block once");
+      return bad_option(name, blocks[i], "each block once");
   }
   return {};
 }
@@ -275,9 +272,11 @@ Result<Session> Model::session() const { return session(SessionOptions{}); }
 Result<Session> Model::session(const SessionOptions& options) const try {
   const int threads = options.executor ? options.executor->threads() : options.threads;
   if (threads < 1 || threads > 256)
-    return out_of_range(options.executor ? "executor->threads()" : "threads", threads, "1 … 256");
-  if (options.max_batch < 1 || options.max_batch > 1024)
-    return out_of_range("max_batch", options.max_batch, "1 … 1024");
+    return bad_option(options.executor ? "executor->threads()" : "threads", threads, "1 … 256");
+  if (options.max_batch < 1 || options.max_batch > 1024) return bad_option("max_batch", options.max_batch, "1 … 1024");
+  if (options.any_size && options.always_preprocess)
+    return argument_error("SessionOptions::always_preprocess", "true beside any_size, which takes pictures as they are",
+                          "one of the two");
   auto selection = select_kernels(threads);
   if (!selection) return selection.error();
   if (selection->kernels.layout_s8 != impl_->weights.layout)
@@ -286,14 +285,14 @@ Result<Session> Model::session(const SessionOptions& options) const try {
                      selection->kernels.gemm_name +
                      "', expected those under which the model was loaded: its weights lie as '" +
                      impl_->weights.gemm_name + "' reads them"};
-  auto plan = make_plan(impl_->weights, options.image_height, options.image_width);
+  auto plan = make_plan(impl_->weights, selection->kernels, options.image_height, options.image_width);
   if (!plan) return plan.error();
   if (auto status = check_outputs(options, impl_->weights, plan->config); !status) return status.error();
   return Session(std::make_unique<Session::Impl>(*this, std::move(*plan), std::move(*selection), options));
-} catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, "making a session: out of memory"};
 } catch (const std::system_error& error) {
   return Error{ErrorCode::out_of_memory, std::string("making a session: cannot start its threads: ") + error.what()};
+} catch (...) {
+  return Error{ErrorCode::out_of_memory, "making a session: out of memory"};
 }
 
 Result<Output> Session::run(const ImageView& image) noexcept { return run(std::span(&image, 1)); }
@@ -303,7 +302,7 @@ Result<Output> Session::run(RowSource& picture) noexcept try {
   if (auto status = impl_->prepare_picture(picture); !status) return status.error();
   return impl_->forward(1, impl_->request.outputs, start);
 } catch (...) {
-  return Error{ErrorCode::out_of_memory, {}};
+  return caught();
 }
 
 Result<Output> Session::run(std::span<const ImageView> images) noexcept { return run(images, impl_->request.outputs); }
@@ -321,7 +320,7 @@ Result<Output> Session::run(std::span<const ImageView> images, Outputs outputs) 
   if (auto status = s.prepare_pictures(images); !status) return status.error();
   return s.forward(images.size(), outputs, start);
 } catch (...) {
-  return Error{ErrorCode::out_of_memory, {}};
+  return caught();
 }
 
 Result<Reconstruction> Session::reconstruct(const ImageView& image, std::span<const std::uint8_t> mask) noexcept try {
@@ -350,7 +349,7 @@ Result<Reconstruction> Session::reconstruct(const ImageView& image, std::span<co
                         c.channels,
                         static_cast<int>(std::count(mask.begin(), mask.end(), 0))};
 } catch (...) {
-  return Error{ErrorCode::out_of_memory, {}};
+  return caught();
 }
 
 const ModelInfo& Session::info() const noexcept { return impl_->info; }

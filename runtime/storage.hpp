@@ -4,15 +4,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 namespace vitrail {
 
 inline constexpr std::size_t storage_alignment = 64;  ///< bytes: a cache line, an AVX-512 register
 
-inline std::size_t align_up(std::size_t n, std::size_t unit = storage_alignment) {
+template <class N>
+N align_up(N n, std::type_identity_t<N> unit = storage_alignment) {
   return (n + unit - 1) / unit * unit;
 }
 
@@ -28,13 +31,22 @@ inline AlignedBytes allocate_aligned(std::size_t bytes) {
   return AlignedBytes(p);
 }
 
+/// `count` of T's as a size, where this machine can address them; else throws std::bad_alloc.
+template <class T>
+std::size_t addressable(std::uint64_t count) {
+  constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max()) - 2 * storage_alignment;
+  if (count > most / sizeof(T)) throw std::bad_alloc();
+  return static_cast<std::size_t>(count);
+}
+
 /// Owns many aligned arrays that live equally long.
 class Storage {
  public:
   template <class T>
-  T* make(std::size_t count) {
-    blocks_.push_back(allocate_aligned(count * sizeof(T)));
-    bytes_ += count * sizeof(T);
+  T* make(std::uint64_t count) {
+    const std::size_t bytes = addressable<T>(count) * sizeof(T);
+    blocks_.push_back(allocate_aligned(bytes));
+    bytes_ += bytes;
     return reinterpret_cast<T*>(blocks_.back().get());
   }
   std::size_t bytes() const { return bytes_; }
@@ -45,15 +57,15 @@ class Storage {
 };
 
 /// Hands out parts of a block; with no block it only measures. Parts of a region that begins at the same mark share
-/// memory.
+/// memory. Throws std::bad_alloc where it is more than this machine can address.
 class Layout {
  public:
   explicit Layout(std::byte* base = nullptr) : base_(base) {}
 
   template <class T>
-  T* take(std::size_t count) {
+  T* take(std::uint64_t count) {
     const std::size_t at = used_;
-    used_ = align_up(used_ + count * sizeof(T));
+    used_ = align_up(addressable<std::byte>(std::uint64_t{used_} + addressable<T>(count) * sizeof(T)));
     if (used_ > peak_) peak_ = used_;
     return base_ ? reinterpret_cast<T*>(base_ + at) : nullptr;
   }

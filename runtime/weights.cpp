@@ -47,6 +47,7 @@ class Packer {
   /// @param scale  [out] that multiplies what the layer gives, weights and bias alike (LayerScale, folded); may be null
   Linear linear(const LinearSource& source, const float* scale = nullptr);
   Block block(const BlockSource& source);
+  bool shares_bias(const BlockSource& block) const;
   AttentionPool attention_pool(const AttentionPoolSource& source);
   Decoder decoder(const DecoderSource& source);
   Linear patch_embedding();
@@ -156,6 +157,7 @@ Linear Packer::linear(const LinearSource& source, const float* scale) {
     at += static_cast<int>(source.weights[i].shape[0]);
   }
   for (int n = 0; scale && n < out; ++n) bias[n] *= scale[n];
+  if (scale && !finite(bias, static_cast<std::size_t>(out))) fail(not_finite(source.weights[0].name + ", scaled,"));
   Linear result = pack(out, in, bias, source.weights[0].name, [&](int row, float* dst, float*) {
     const float factor = scale ? scale[row] : 1.0f;
     std::size_t part = 0;
@@ -170,15 +172,19 @@ Linear Packer::linear(const LinearSource& source, const float* scale) {
 
 Block Packer::block(const BlockSource& source) {
   const auto scale = [&](const std::optional<TensorView>& s) { return s ? vector(*s) : nullptr; };
-  // One table of biases may serve all blocks.
-  const bool shared = source.bias && !w_.blocks.empty() && source.bias->data == source_.blocks[0].bias->data;
   return {norm(source.norm1),
           linear(source.qkv),
           linear(source.proj, scale(source.scale1)),
           norm(source.norm2),
           linear(source.fc1),
           linear(source.fc2, scale(source.scale2)),
-          shared ? w_.blocks[0].bias : scale(source.bias)};
+          shares_bias(source) ? w_.blocks[0].bias : scale(source.bias)};
+}
+
+/// One table of biases may serve all blocks: the first one has it.
+bool Packer::shares_bias(const BlockSource& block) const {
+  const BlockSource& first = source_.blocks[0];
+  return block.bias && &block != &first && block.bias->data == first.bias->data;
 }
 
 Decoder Packer::decoder(const DecoderSource& source) {
@@ -284,6 +290,7 @@ void Packer::tokens() {
   if (table) w_.positions = table + (c.position_prefix ? at : 0);
   if (source_.registers)
     std::copy_n(vector(*source_.registers), static_cast<std::size_t>(c.registers) * dim, prefix + at);
+  if (!finite(prefix, static_cast<std::size_t>(c.prefix_tokens()) * dim)) fail(not_finite("the first tokens"));
   w_.prefix = prefix;
 }
 
@@ -299,8 +306,9 @@ std::uint64_t Packer::source_bytes() const {
     for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) add(*l);
     add_norm(block.norm1);
     add_norm(block.norm2);
-    for (const auto& vector : {block.scale1, block.scale2, block.bias})
+    for (const auto& vector : {block.scale1, block.scale2})
       if (vector) bytes += vector->size_bytes();
+    if (block.bias && !shares_bias(block)) bytes += block.bias->size_bytes();
   };
   for (const auto& block : source_.blocks) add_block(block);
   for (const auto* n : {&source_.pre_norm, &source_.norm, &source_.pool_norm})

@@ -314,6 +314,16 @@ TEST_CASE("arguments of a convolution that make no sense") {
   CHECK(message(grid, 0).starts_with("out_channels: found 0"));
   CHECK(message(grid, 5).starts_with("weights: found 72 elements, expected 90"));
   CHECK(message(grid, 4, {.threads = 0}).starts_with("threads: found 0"));
+  struct Threads : Executor {
+    int count;
+    explicit Threads(int n) : count(n) {}
+    int threads() const noexcept override { return count; }
+    void run(int tasks, Task task, const void* context) noexcept override {
+      for (int i = 0; i < tasks; ++i) task(context, i, 0);
+    }
+  } none(0), one(1);
+  CHECK(message(grid, 4, {.executor = &none}).starts_with("executor->threads(): found 0, expected 1 to 256"));
+  CHECK(Convolution::make(grid, 4, weights, bias, {.threads = 0, .executor = &one}));
   bias.resize(3);
   CHECK(message(grid, 4).starts_with("bias: found 3 elements, expected 4"));
   bias.resize(4);
@@ -329,4 +339,19 @@ TEST_CASE("arguments of a convolution that make no sense") {
   }
   const WindowGrid deep = WindowGrid::make({.height = 8, .width = 8, .channels = 8000}).value();
   CHECK(message(deep, 4).starts_with("kernel_height x kernel_width x channels: found 72000"));
+}
+
+TEST_CASE("sums that leave f32 are the same infinity on every class") {
+  const WindowGrid grid =
+      WindowGrid::make({.height = 1, .width = 1, .channels = 3, .kernel_height = 1, .kernel_width = 1}).value();
+  const std::vector<float> weights{-2e38f, -2e38f, 0.5f, 2e38f, 2e38f, 0.5f}, ones{1, 1, 1};
+  for (const Platform& platform : platforms()) {
+    CAPTURE(platform.name);
+    const CpuLimit limit(platform.name);
+    Convolution convolution = Convolution::make(grid, 2, weights, {}, {.dtype = DType::f32}).value();
+    float y[2];
+    convolution.run(ones.data(), 12, y);
+    CHECK(y[0] == -std::numeric_limits<float>::infinity());
+    CHECK(y[1] == std::numeric_limits<float>::infinity());
+  }
 }

@@ -1,9 +1,11 @@
-// What loading a network costs in memory.
+// What loading a network costs in memory, and what it says meanwhile.
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
+#include "tests/support/golden.hpp"
 #include "tests/support/tiny_networks.hpp"
 #include "vitrail/model.hpp"
 
@@ -36,4 +38,37 @@ TEST_CASE("loading keeps no more of the file in memory than what it packs just n
   REQUIRE(Model::load(path, options));
   CHECK(most > 0);
   CHECK(most < 6000);
+}
+
+TEST_CASE("LayerScale is checked as it is folded: a bias that becomes infinite is no bias") {
+  TinyFolder folder;
+  make_timm(folder);
+  folder.config["architecture"] = "vit_small_patch14_dinov2";
+  folder.config["model_args"].update({{"patch_size", 16}, {"img_size", {32, 32}}});
+  for (const char* block : {"blocks.0.", "blocks.1."})
+    for (const char* scale : {"ls1.gamma", "ls2.gamma"}) folder.add(std::string(block) + scale, {32});
+  const auto sound = Model::load(folder.write());
+  REQUIRE_MESSAGE(sound, (sound ? "" : sound.error().message));
+  const auto huge = [](std::size_t) { return 1e20; };
+  folder.tensor("blocks.1.mlp.fc2.bias") = f32_tensor("blocks.1.mlp.fc2.bias", {32}, huge);
+  folder.tensor("blocks.1.ls2.gamma") = f32_tensor("blocks.1.ls2.gamma", {32}, huge);
+  const auto refused = Model::load(folder.write());
+  REQUIRE(!refused);
+  CHECK(refused.error().code == ErrorCode::bad_file);
+  CHECK(refused.error().message.find("blocks.1.mlp.fc2.weight") != std::string::npos);
+}
+
+TEST_CASE("progress ends where it said it would, also where blocks share a table") {
+  for (const auto& entry : std::filesystem::directory_iterator(goldens() / "families")) {
+    CAPTURE(entry.path().string());
+    const GoldenModel golden(entry.path());
+    std::uint64_t last = 0, whole = 1;
+    LoadOptions options;
+    options.progress = [&](std::uint64_t done, std::uint64_t total) {
+      CHECK(done >= last);
+      last = done, whole = total;
+    };
+    REQUIRE(Model::load(golden.folder(), options));
+    CHECK(last == whole);
+  }
 }

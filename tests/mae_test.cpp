@@ -193,4 +193,10 @@ TEST_CASE(
   says("decoder_intermediate_size", 40, "decoder.decoder_layers.0.");
   says("mask_ratio", 1.5, "mask_ratio");
   says("norm_pix_loss", "yes", "norm_pix_loss");
+  const std::string one_sample = message(source, [](nlohmann::json& config) {
+    config.update({{"norm_pix_loss", true}, {"patch_size", 1}, {"num_channels", 1}, {"image_size", 16}});
+  });
+  CAPTURE(one_sample);
+  CHECK(one_sample.find("\"norm_pix_loss\": found true, expected false: patches of one sample have no deviation") !=
+        std::string::npos);
 }

@@ -314,6 +314,28 @@ TEST_CASE("tensors that are missing, of another shape or type, or too many") {
                {"pos_embed", "no_embed_class"});
 }
 
+TEST_CASE("two heads need a distillation token, which only DeiT has") {
+  const auto two_heads = [](TinyFolder& f) {
+    f.rename("classifier", "cls_classifier");
+    f.add_linear("distillation_classifier", 3, 32);
+  };
+  const std::initializer_list<std::string_view> parts = {
+      "model.safetensors: found two heads (\"cls_classifier\", \"distillation_classifier\") in a network of "
+      "\"model_type\" \"vit\", expected \"deit\""};
+  huggingface_refused(
+      [&](TinyFolder& f) {
+        two_heads(f);
+        f.config["architectures"] = {"DeiTForImageClassificationWithTeacher"};
+      },
+      ErrorCode::unsupported, parts);
+  huggingface_refused(
+      [&](TinyFolder& f) {
+        two_heads(f);
+        f.config.erase("architectures");
+      },
+      ErrorCode::unsupported, parts);
+}
+
 TEST_CASE("variants that change the arithmetic are refused by the tensors that give them away") {
   struct Variant {
     const char *tensor, *meaning;

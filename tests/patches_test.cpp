@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -378,4 +379,17 @@ TEST_CASE("the largest grid does not overflow") {
   CHECK(grid.count() > 0);
   CHECK(grid.size() / grid.patch_size() == static_cast<std::size_t>(grid.count()));
   CHECK(grid.rect(grid.count() - 1).x == 32767);
+}
+
+TEST_CASE("a grid that was not made has no patches, and nothing is read or written") {
+  const PatchGrid none;
+  for (const PatchOrder order : {PatchOrder::hwc, PatchOrder::chw}) {
+    patchify(none, static_cast<const std::uint8_t*>(nullptr), 0, nullptr, order);
+    assemble(none, static_cast<const float*>(nullptr), nullptr, 0, order);
+  }
+  CHECK(none.count() == 0);
+  PatchGridOptions o;
+  o.height = o.width = 32;
+  o.patch_height = std::numeric_limits<int>::min();
+  CHECK(error_of(o) == "patch_height: found -2147483648, expected 1 to 4096");
 }

@@ -346,3 +346,23 @@ TEST_CASE("DINOv3's image processor, which resizes floats, to half a level of it
   CHECK(compared > 15);
   CHECK(worst <= 0.5 + 1e-3);  // rounded to the nearest level of Python's value, but for torch's own rounding errors
 }
+
+TEST_CASE("a filter that is not run on floats leaves the pictures of the session's size only, uncropped") {
+  for (const bool crops : {false, true}) {
+    VitConfig network;
+    network.family = "dinov3_vit";
+    network.resizes_itself = true;
+    network.channels = 3;
+    FirstError errors;
+    const json file = {{"image_processor_type", "DINOv3ViTImageProcessorFast"},
+                       {"resample", 3},
+                       {"size", {{"height", 40}, {"width", 40}}},
+                       {"do_center_crop", crops},
+                       {"crop_size", {{"height", 32}, {"width", 32}}}};
+    const auto config = huggingface_preprocess(Fields(file, "processor.json", errors), network);
+    REQUIRE_MESSAGE(!errors.failed(), errors.status().error().message);
+    CHECK(network.image_height == (crops ? 32 : 40));
+    CHECK(config.resize == Resize::none);
+    CHECK(!config.center_crop);
+  }
+}

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "runtime/pixel_rows.hpp"
@@ -290,4 +291,13 @@ TEST_CASE("errors name the argument") {
                                      .run({pixels.data(), 32768, 1, 32768 * 3, PixelFormat::rgb8});
   CHECK(wide.error().message ==
         "image: found 32768 x 1 pixels, expected a longer side of at most 32768 after the shorter one is 2");
+}
+
+TEST_CASE("a window's length is checked before it is counted with") {
+  Resizer::Options o{.src_width = 8, .src_height = 8, .dst_width = 8, .dst_height = 8};
+  o.window_width = std::numeric_limits<int>::min();
+  o.window_height = 4;
+  const auto plan = Resizer::plan(o);
+  REQUIRE(!plan);
+  CHECK(plan.error().message == "window_width: found -2147483648, expected 1 to 8");
 }

@@ -134,6 +134,39 @@ TEST_CASE("a session gives the same answer for rows, at the network's size and a
   CHECK(std::equal(found.begin(), found.end(), expected.begin(), expected.end()));
 }
 
+TEST_CASE("a source that is not what it should be is an error, whoever reads it") {
+  struct Bad : RowSource {
+    Bad(int width, int height, PixelFormat format) : RowSource(width, height, format) {}
+    Result<const std::uint8_t*> next_row() override { throw std::runtime_error("the driver is gone"); }
+  };
+  const Model model = Model::load(fs::path(VITRAIL_SOURCE_DIR) / "models/demo").value();
+  const int side = model.info().image_width;
+  Session session = model.session().value(), any_size = model.session({.any_size = true}).value();
+  PreprocessConfig shortest;
+  shortest.resize = PreprocessConfig::Resize::shortest_edge;
+  shortest.resize_height = 8;
+  Preprocessor preprocessor(shortest, 3);
+  Resizer resizer =
+      Resizer::plan({.src_width = 9, .src_height = 9, .dst_width = 4, .dst_height = 4, .by_rows = true}).value();
+  std::uint8_t pixels[4 * 4 * 3];
+  const auto message = [](const auto& result) { return result ? std::string("none") : result.error().message; };
+  const auto all = [&](Bad rows, const std::string& expected) {
+    CAPTURE(rows.width());
+    CHECK(message(session.run(rows)) == expected);
+    CHECK(message(preprocessor.run(rows)) == expected);
+  };
+  all({0, 0, PixelFormat::rgb8}, "image.width: found 0, expected 1 to 32768");
+  all({5, 40000, PixelFormat::rgb8}, "image.height: found 40000, expected 1 to 32768");
+  const auto no_format = static_cast<PixelFormat>(77);
+  all({side, side, no_format}, "image.format: found 77, expected a PixelFormat");
+  all({17, 30, PixelFormat::rgb8}, "the driver is gone");
+  all({side, side, PixelFormat::rgb8}, "the driver is gone");
+  Bad small(side, side / 2, PixelFormat::rgb8), nine(9, 9, PixelFormat::rgb8), odd(9, 9, no_format);
+  CHECK(message(any_size.run(small)) == "the driver is gone");
+  CHECK(message(resizer.run(nine, pixels, 12)) == "the driver is gone");
+  CHECK(message(resizer.run(odd, pixels, 12)) == "src: found 9 x 9 of no PixelFormat, expected 9 x 9 rgb8, as planned");
+}
+
 TEST_CASE("a JPEG of 12 megapixels is never whole in memory, and once where it is turned" * doctest::skip(!has_jpeg)) {
   const TemporaryFolder folder;
   const Model model = Model::load(fs::path(VITRAIL_SOURCE_DIR) / "models/demo").value();

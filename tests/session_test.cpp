@@ -349,3 +349,50 @@ TEST_CASE("top_k sorts, breaks ties by index, and gives softmax probabilities") 
   CHECK(top_k(values, 0).empty());
   CHECK(top_k({}, 5).empty());
 }
+
+TEST_CASE("top_k of what is not finite: NaN last, infinity takes all") {
+  const float nan = std::nanf(""), inf = HUGE_VALF;
+  const auto indices = [](const std::vector<Prediction>& best) {
+    std::vector<int> found;
+    for (const Prediction& p : best) found.push_back(p.index);
+    return found;
+  };
+  const auto some = top_k(std::vector<float>{1, nan, 3, nan, 5, 2}, 6);
+  CHECK(indices(some) == std::vector<int>{4, 2, 5, 0, 1, 3});
+  CHECK(some[0].probability == doctest::Approx(1 / (1 + std::exp(-2.0) + std::exp(-3.0) + std::exp(-4.0))));
+  CHECK(some[4].probability == 0);
+  const auto infinite = top_k(std::vector<float>{1, inf, -inf, inf}, 4);
+  CHECK(indices(infinite) == std::vector<int>{1, 3, 0, 2});
+  CHECK(infinite[0].probability == 0.5f);
+  CHECK(infinite[2].probability == 0);
+  CHECK(top_k(std::vector<float>{nan, nan}, 2)[1].probability == 0.5f);
+}
+
+TEST_CASE("a session keeps the kernels it was made with, whatever the environment says later") {
+  const Model model = network(small, DType::int8);
+  Session session = model.session().value(), any_size = model.session({.any_size = true}).value();
+  const Image large = noise(100, 80), part = noise(32, 48);
+  const auto expected = logits(model, {large.view()}, {});
+  const test::CpuLimit later("pentium");
+  const auto out = session.run(large);
+  REQUIRE_MESSAGE(out, out.error().message);
+  CHECK(same({out->logits.begin(), out->logits.end()}, expected));
+  CHECK(any_size.run(part));
+  CHECK(!Preprocessor(model.info().preprocess, 3).run(large));  // one without a session chooses when it plans
+}
+
+TEST_CASE("pictures of the network's size are taken as they are, or prepared like all others") {
+  const Model model = network(small, DType::int8);  // timm: the middle of 71 × 71
+  const Image image = noise(64, 64);
+  Preprocessor preprocessor(model.info().preprocess, 3);
+  const ImageView prepared = preprocessor.run(image).value();
+  REQUIRE(std::memcmp(prepared.data, image.row(0), image.size_bytes()) != 0);
+  const auto as_it_is = logits(model, {image.view()}, {}), as_python = logits(model, {prepared}, {});
+  CHECK(same(logits(model, {image.view()}, {.always_preprocess = true}), as_python));
+  CHECK(!same(as_it_is, as_python));
+  const auto refused = model.session({.any_size = true, .always_preprocess = true});
+  REQUIRE(!refused);
+  CHECK(refused.error().message ==
+        "SessionOptions::always_preprocess: found true beside any_size, which takes pictures as they are, expected one "
+        "of the two");
+}

@@ -76,8 +76,9 @@ struct ConvolutionOptions {
   /// int8: s8 weights with a scale per output channel times u8 activations with scale and zero_point per window, in
   /// exact sums, so that the result has the same bits on every CPU; f32: the yardstick, the same bits too.
   DType dtype = DType::int8;
-  int threads = 1;               ///< including the caller, 1 … 256; the answer does not depend on it
-  Executor* executor = nullptr;  ///< the application's threads instead; must outlive the convolution
+  int threads = 1;  ///< including the caller, 1 … 256; the answer does not depend on it
+  /// The application's threads instead; `threads` is then ignored. Must outlive the convolution.
+  Executor* executor = nullptr;
 };
 
 /// A 2-D convolution, groups = 1: torch.nn.functional.conv2d. Windows are gathered a tile at a time and multiplied
@@ -85,6 +86,8 @@ struct ConvolutionOptions {
 class Convolution {
  public:
   /// Quantises (int8) and packs the weights; allocates all that run() needs. Reads VITRAIL_CPU.
+  /// @param grid     of WindowGrid::make; windows of at most 65984 elements, so that sums stay exact
+  /// @param out_channels  1 … 65536
   /// @param weights  [out_channels, channels, kernel_height, kernel_width] as torch has them; finite
   /// @param bias     [out_channels], or empty
   static Result<Convolution> make(const WindowGrid& grid, int out_channels, std::span<const float> weights,

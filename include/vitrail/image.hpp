@@ -44,7 +44,7 @@ class RowSource {
   int height() const noexcept { return height_; }
   PixelFormat format() const noexcept { return format_; }
   /// The next row, from the top one on: width · bytes_per_pixel(format) bytes, valid until the next call. Not called
-  /// again after the last row or an error. May throw std::bad_alloc.
+  /// again after the last row or an error. What it throws becomes an error of whoever reads.
   virtual Result<const std::uint8_t*> next_row() = 0;
 
  protected:
@@ -55,6 +55,9 @@ class RowSource {
   int width_, height_;
   PixelFormat format_;
 };
+
+/// An error when `source` has a side outside 1 … max_image_side or no PixelFormat.
+Status check(const RowSource& source);
 
 /// An owned picture, rows packed without gaps.
 class Image {

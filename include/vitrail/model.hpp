@@ -26,13 +26,14 @@ enum class DType {
 struct LoadOptions {
   DType dtype = DType::int8;
   int threads = 1;  ///< that quantise and pack, 1 … 256
-  /// Called now and then from the loading thread with done ≤ total, in bytes of weights read; may be empty.
+  /// Called now and then from the loading thread with done ≤ total, in bytes of weights read; may be empty. What it
+  /// throws, load() throws.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
 
 /// What a model is; all lengths in pixels or elements.
 struct ModelInfo {
-  std::string family;  ///< Hugging Face's model_type ("vit", "dinov2", "clip_vision_model" …); timm: "vit" or "deit"
+  std::string family;  ///< Hugging Face's model_type ("vit", "dinov2", "clip_vision_model" …), of timm's networks, too
   std::string format;  ///< "huggingface" or "timm"
   DType dtype = DType::int8;
   int image_height = 0, image_width = 0, channels = 0;
@@ -57,7 +58,8 @@ struct ModelInfo {
 class Model {
  public:
   /// Loads a folder as published: Hugging Face (config.json, preprocessor_config.json, model.safetensors or its sharded
-  /// index) or timm (config.json with `architecture` and `pretrained_cfg`, model.safetensors).
+  /// index) or timm (config.json with `architecture` and `pretrained_cfg`, model.safetensors). Reads VITRAIL_CPU and
+  /// VITRAIL_ONEDNN, because weights get the order that the product reads: sessions need the same settings.
   static Result<Model> load(const std::filesystem::path& folder, const LoadOptions& options = {});
 
   /// A network of a timm architecture name (vit_tiny_patch16_224, vit_base_patch16_224, deit_small_patch16_224 …) with
@@ -66,7 +68,8 @@ class Model {
 
   const ModelInfo& info() const noexcept;
 
-  /// Makes a session (see session.hpp). Reads VITRAIL_CPU and VITRAIL_ONEDNN; allocates all memory run() will need.
+  /// Makes a session (see session.hpp). Reads VITRAIL_CPU and VITRAIL_ONEDNN; allocates all memory that the network
+  /// needs: run() allocates for what becomes of a picture's size alone (Session::run, SessionOptions::any_size).
   Result<Session> session(const SessionOptions& options) const;
   Result<Session> session() const;
 

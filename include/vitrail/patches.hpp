@@ -12,6 +12,8 @@
 
 namespace vitrail {
 
+struct Kernels;
+struct Plan;
 struct Runs;
 
 /// What to do with a picture whose height or width is not covered exactly by whole patches.
@@ -50,7 +52,7 @@ struct PatchGridOptions {
   Remainder remainder = Remainder::refuse;
 };
 
-/// Where the patches of a picture lie. An immutable value; safe to share between threads.
+/// Where the patches of a picture lie. An immutable value; safe to share between threads. Without make() it has none.
 /// rows = (height + 2·padding_y − patch_height) / stride_y + 1, columns likewise (torch.nn.Unfold's formula, dilation
 /// 1).
 class PatchGrid {
@@ -78,6 +80,8 @@ class PatchGrid {
 
  private:
   friend struct RunLayout;
+  friend struct Plan;
+  static Result<PatchGrid> make(const PatchGridOptions& options, const Kernels& kernels);
   PatchGridOptions options_;
   int rows_ = 0;
   int columns_ = 0;

@@ -11,6 +11,8 @@
 
 namespace vitrail {
 
+struct Kernels;
+
 /// Pillow's filters (PIL.Image.Resampling). All but `nearest` antialias: their support grows with the reduction.
 enum class Resampling { nearest, box, bilinear, hamming, bicubic, lanczos };
 
@@ -70,7 +72,9 @@ class Resizer {
   std::size_t memory_bytes() const noexcept;
 
  private:
+  friend class Preprocessor;
   struct Plan;
+  static Result<Resizer> plan(const Options& options, const Kernels& kernels);
   explicit Resizer(std::unique_ptr<Plan> plan) noexcept;
   std::unique_ptr<Plan> plan_;
 };
@@ -130,7 +134,8 @@ class Preprocessor {
 
   /// The picture the network sees: rgb8 or gray8, borrowed from this object and valid until the next call; or borrowed
   /// from `image` where no pixel had to be computed (right format, no change of size but perhaps a crop). Allocates
-  /// only when size or format differ from the last call's. Never throws.
+  /// only when size or format differ from the last call's, and chooses the loops of this CPU then (as Resizer::plan).
+  /// Never throws.
   Result<ImageView> run(const ImageView& image) noexcept;
 
   /// The same of a picture that comes row by row: it is never whole in memory. Reads all rows.
@@ -140,7 +145,10 @@ class Preprocessor {
   std::size_t memory_bytes() const noexcept;
 
  private:
+  friend class Pictures;
   struct State;
+  /// @param kernels  a session's, instead of a choice when one is needed; they outlive this object
+  Preprocessor(const PreprocessConfig& config, int channels, const Kernels* kernels);
   std::unique_ptr<State> state_;
 };
 

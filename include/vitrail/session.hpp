@@ -52,14 +52,20 @@ struct SessionOptions {
   int image_height = 0, image_width = 0;
   /// The size above is the largest one: pictures are taken as they are, at any multiples of the patch size up to it,
   /// all of one run equally large. Positions are resampled when a size is first seen (run() allocates then) and kept
-  /// for the last 16 sizes.
+  /// for the last 16 sizes below it.
   bool any_size = false;
-  Outputs outputs = Outputs::standard;     ///< there is memory for these; what the network does not have stays empty
-  std::vector<int> layers = {};            ///< blocks of Output::intermediate_layers, 0 … L − 1
-  bool norm_layers = true;                 ///< the final LayerNorm on them, as DINOv2 has it
-  std::vector<int> attention_layers = {};  ///< blocks of Output::attentions, 0 … L − 1; empty: all
-  bool reconstruct = false;                ///< memory for Session::reconstruct()
-  bool profile = false;                    ///< time every operation, each by itself, for Session::profile()
+  /// Pictures of exactly the network's size are resized and cropped, too, as Python's processors do it: many timm
+  /// networks want a picture of 224 × 224 enlarged to 248 × 248 and its middle. Otherwise they are taken as they are.
+  bool always_preprocess = false;
+  Outputs outputs = Outputs::standard;  ///< there is memory for these; what the network does not have stays empty
+  /// Blocks of Output::intermediate_layers, 0 … L − 1, each once; asks for that output. Outputs::intermediate_layers
+  /// needs some.
+  std::vector<int> layers = {};
+  bool norm_layers = true;  ///< the final LayerNorm on them, as DINOv2 has it
+  /// Blocks of Output::attentions, 0 … L − 1, each once; asks for that output. Empty: all, with Outputs::attentions.
+  std::vector<int> attention_layers = {};
+  bool reconstruct = false;  ///< memory for Session::reconstruct()
+  bool profile = false;      ///< time every operation, each by itself, for Session::profile()
 };
 
 /// Results of one run, borrowed from the session and valid until its next run; what was not asked for is empty. B =
@@ -121,8 +127,9 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  /// One picture. A picture of exactly the network's size is borrowed as it is; another one is resized and cropped
-  /// first as the model's configuration says, which allocates only when its size or format differ from the last one's.
+  /// One picture. A picture of exactly the network's size is borrowed as it is (but SessionOptions::always_preprocess);
+  /// another one is resized and cropped first as the model's configuration says, which allocates only when its size or
+  /// format differ from the last one's.
   /// Never throws; the success path does not allocate, lock a global, read the environment or print. (With
   /// VITRAIL_ONEDNN=1, oneDNN allocates inside its own call, on every tile.)
   Result<Output> run(const ImageView& image) noexcept;
@@ -183,7 +190,8 @@ struct Prediction {
   float probability = 0;  ///< softmax of the logits
 };
 
-/// The k largest logits with their softmax probability, best first; ties go to the lower index.
+/// The k largest logits with their softmax probability, best first; ties go to the lower index. NaN counts as −∞; ∞
+/// takes all, in equal shares.
 std::vector<Prediction> top_k(std::span<const float> logits, int k);
 
 }  // namespace vitrail

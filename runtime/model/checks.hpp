@@ -19,7 +19,6 @@ class FirstError {
   void set(ErrorCode code, std::string message) {
     if (!error_) error_ = Error{code, std::move(message)};
   }
-  void set(const Error& error) { set(error.code, error.message); }
   Status status() const { return error_ ? Status(*error_) : Status(); }
 
  private:

@@ -56,10 +56,12 @@ struct TimmConfig {
 TimmConfig timm_config(const Fields& config);
 
 /// @param pretrained_cfg  timm's default configuration of an architecture
-PreprocessConfig timm_preprocess(const Fields& pretrained_cfg, const VitConfig& config);
+/// @param config  sets its timm_crop
+PreprocessConfig timm_preprocess(const Fields& pretrained_cfg, VitConfig& config);
 
-/// timm's evaluation transform with crop_mode "center" (timm 0.8 and later): proportional to cover floor(size /
-/// crop_pct), then a centre crop of `size`; bilinear where that is not square, whatever `filter` is.
-PreprocessConfig timm_resize(int height, int width, double crop_pct, Resampling filter);
+/// timm's evaluation transform for pictures of a size (timm 0.8 and later): a resize to floor(size / pct) as the mode
+/// says, then a centre crop of `size`. With the mode center it is bilinear where that is not square, whatever the
+/// filter is.
+PreprocessConfig timm_resize(int height, int width, const TimmCrop& crop);
 
 }  // namespace vitrail

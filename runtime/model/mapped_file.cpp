@@ -49,9 +49,9 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem
     return io_error(path, "is larger than the address space");
 
   auto size = static_cast<std::size_t>(info.st_size);
+  auto file = std::shared_ptr<MappedFile>(new MappedFile);
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (address == MAP_FAILED) return system_error(path, "cannot be mapped", errno);
-  auto file = std::shared_ptr<MappedFile>(new MappedFile);
   file->bytes_ = {static_cast<const std::byte*>(address), size};
   return std::shared_ptr<const MappedFile>(std::move(file));
 }

@@ -39,9 +39,16 @@ struct DecoderConfig {
   bool norm_pix_loss = false;  ///< predicts pixels of which each patch had its mean taken off and its deviation made 1
 };
 
+/// timm's evaluation transform: a resize that covers (squash: is; border: fits into) size / pct, then the middle.
+struct TimmCrop {
+  enum class Mode { center, squash, border } mode = Mode::center;
+  double pct = 0.875;  ///< timm's DEFAULT_CROP_PCT
+  Resampling filter = Resampling::bicubic;
+};
+
 /// The hyper-parameters of a network, checked: every number is in a range that cannot overflow later arithmetic.
 struct VitConfig {
-  std::string family;  ///< as families.cpp lists them, or "vit" and "deit" of timm
+  std::string family;  ///< as family.cpp lists them; of timm's networks, architecture.cpp
   std::string format;  ///< "huggingface" or "timm"
   int image_height = 0, image_width = 0, channels = 0;
   int patch_height = 0, patch_width = 0;
@@ -66,6 +73,7 @@ struct VitConfig {
   std::optional<DecoderConfig> decoder;
   std::vector<std::string> labels;
   PreprocessConfig preprocess;
+  std::optional<TimmCrop> timm_crop;  ///< what `preprocess` was made from, where timm makes it for any size
 
   int grid_rows() const { return image_height / patch_height; }
   int grid_columns() const { return image_width / patch_width; }

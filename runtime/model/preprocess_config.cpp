@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "runtime/argument_error.hpp"
 #include "runtime/model/config.hpp"
 
 namespace vitrail {
@@ -192,14 +193,13 @@ void check_keys(const Fields& fields) {
 /// The pictures must leave with exactly the network's size.
 void check_final_size(const PreprocessConfig& out, VitConfig& config, const Fields& fields) {
   if (fields.errors().failed()) return;
-  auto text = [](int height, int width) { return std::to_string(height) + " × " + std::to_string(width); };
   const char* key = out.center_crop ? "crop_size" : "size";
   int height = out.center_crop ? out.crop_height : out.resize_height;
   int width = out.center_crop ? out.crop_width : out.resize_width;
   if (depends_on_picture(out.resize) && !out.center_crop)
     return fields.fail(key,
                        "{height, width}, or a centre crop: the network's pictures are all " +
-                           text(config.image_height, config.image_width),
+                           size_text(config.image_height, config.image_width),
                        ErrorCode::unsupported);
   if (out.resize == Resize::none && !out.center_crop) return;  // only that size is accepted at run time
   if (config.resizes_itself) {
@@ -208,8 +208,8 @@ void check_final_size(const PreprocessConfig& out, VitConfig& config, const Fiel
     return;
   }
   if (height != config.image_height || width != config.image_width)
-    fields.fail_file(fields.name(key) + ": found " + text(height, width) + ", expected " +
-                     text(config.image_height, config.image_width) + ", the network's image size");
+    fields.fail_file(fields.name(key) + ": found " + size_text(height, width) + ", expected " +
+                     size_text(config.image_height, config.image_width) + ", the network's image size");
 }
 
 }  // namespace
@@ -250,22 +250,33 @@ PreprocessConfig huggingface_preprocess(const Fields& fields, VitConfig& config)
   }
   check_final_size(out, config, fields);
   // This processor resizes after the change to float. Filters that then leave the range of pixels are not run: of such
-  // a network, only pictures of the session's size are taken.
+  // a network, only pictures of the session's size are taken, and as they are.
   if (float_first) {
     const bool in_range = out.resample == Resampling::bilinear || out.resample == Resampling::nearest;
     out.backend = ResizeBackend::torchvision_float;
-    if (!in_range) out.resize = Resize::none;
+    if (!in_range) {
+      out.resize = Resize::none;
+      out.center_crop = false;
+    }
   }
   return out;
 }
 
-PreprocessConfig timm_resize(int height, int width, double crop_pct, Resampling filter) {
+PreprocessConfig timm_resize(int height, int width, const TimmCrop& crop) {
   PreprocessConfig out;
-  out.resize_height = static_cast<int>(std::floor(height / crop_pct));
-  out.resize_width = static_cast<int>(std::floor(width / crop_pct));
-  const bool square = out.resize_height == out.resize_width;
-  out.resize = square ? Resize::shortest_edge : Resize::cover;
-  out.resample = square ? filter : Resampling::bilinear;  // timm does not hand its `interpolation` on
+  out.resize_height = static_cast<int>(std::floor(height / crop.pct));
+  out.resize_width = static_cast<int>(std::floor(width / crop.pct));
+  out.resample = crop.filter;
+  if (crop.mode == TimmCrop::Mode::squash) {
+    out.resize = Resize::exact;
+  } else if (crop.mode == TimmCrop::Mode::border) {
+    out.resize = Resize::contain;
+  } else if (out.resize_height == out.resize_width) {
+    out.resize = Resize::shortest_edge;
+  } else {
+    out.resize = Resize::cover;
+    out.resample = Resampling::bilinear;  // timm does not hand its `interpolation` on
+  }
   out.center_crop = true;
   out.crop_height = height;
   out.crop_width = width;
@@ -273,7 +284,7 @@ PreprocessConfig timm_resize(int height, int width, double crop_pct, Resampling 
   return out;
 }
 
-PreprocessConfig timm_preprocess(const Fields& fields, const VitConfig& config) {
+PreprocessConfig timm_preprocess(const Fields& fields, VitConfig& config) {
   std::string mode = fields.text("crop_mode", "center");
   if (mode != "center" && mode != "squash" && mode != "border")
     fields.fail("crop_mode", "\"center\", \"squash\" or \"border\"", ErrorCode::unsupported);
@@ -290,12 +301,13 @@ PreprocessConfig timm_preprocess(const Fields& fields, const VitConfig& config) 
     found = std::begin(filters);
   }
 
-  double crop_pct = fields.number("crop_pct", 0.05, 4, 0.875);  // 0.875 is timm's DEFAULT_CROP_PCT
-  auto out = timm_resize(config.image_height, config.image_width, crop_pct, found->second);
-  if (mode != "center") {
-    out.resize = mode == "squash" ? Resize::exact : Resize::contain;
-    out.resample = found->second;
-  }
+  TimmCrop& crop = config.timm_crop.emplace();
+  crop.mode = mode == "squash"   ? TimmCrop::Mode::squash
+              : mode == "border" ? TimmCrop::Mode::border
+                                 : TimmCrop::Mode::center;
+  crop.pct = fields.number("crop_pct", 0.05, 4, crop.pct);
+  crop.filter = found->second;
+  auto out = timm_resize(config.image_height, config.image_width, crop);
   out.mean = per_channel(fields, "mean", config.channels, -largest_mean, largest_mean, {});
   out.std = per_channel(fields, "std", config.channels, smallest_std, largest_std, {});
   for (std::size_t c = 0; mode == "border" && c < static_cast<std::size_t>(config.channels); ++c) {

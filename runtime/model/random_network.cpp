@@ -85,7 +85,8 @@ VitConfig config_of(const Architecture& architecture) {
   vit.has_dist = architecture.distilled;
   vit.layer_norm_eps = 1e-6f;
   vit.pool = architecture.pool == "avg" ? Pool::mean : Pool::cls;
-  vit.preprocess = timm_resize(architecture.image, architecture.image, 0.9, Resampling::bicubic);
+  vit.timm_crop = TimmCrop{.pct = 0.9};
+  vit.preprocess = timm_resize(architecture.image, architecture.image, *vit.timm_crop);
   vit.preprocess.mean = {0.5, 0.5, 0.5, 0};
   vit.preprocess.std = {0.5, 0.5, 0.5, 1};
   return vit;

@@ -99,6 +99,8 @@ HuggingFaceConfig vit_config(const Fields& config) {
                                 .mlp_dim = config.integer("decoder_intermediate_size", 1, limits::inner - 1, 2048),
                                 .mask_ratio = config.number("mask_ratio", 0, 1, 0.75),
                                 .norm_pix_loss = config.boolean("norm_pix_loss", false)};
+    if (vit.decoder->norm_pix_loss && vit.patch_size() == 1)
+      config.fail("norm_pix_loss", "false: patches of one sample have no deviation");
     const int width = vit.decoder->embed_dim / vit.decoder->num_heads;
     if (vit.decoder->embed_dim % vit.decoder->num_heads != 0 || width > limits::head_dim)
       config.fail("decoder_hidden_size", "a multiple of \"decoder_num_attention_heads\" (" +
@@ -126,6 +128,10 @@ NetworkSource vit_network(HuggingFaceConfig config, TensorSet& tensors) {
            : tensors.has("classifier.weight")   ? HeadKind::classifier
                                                 : HeadKind::none;
 
+  if (head == HeadKind::with_teacher && !vit.has_dist)
+    tensors.fail("found two heads (\"cls_classifier\", \"distillation_classifier\") in a network of \"model_type\" \"" +
+                     vit.family + "\", expected \"deit\", whose distillation token the second one reads",
+                 ErrorCode::unsupported);
   if (vit.has_cls) out.cls = tensors.take(prefix + "embeddings.cls_token", {d});
   if (vit.has_dist) out.dist = tensors.take(prefix + "embeddings.distillation_token", {d});
   out.positions = tensors.take(prefix + "embeddings.position_embeddings",
