@@ -65,6 +65,9 @@ if(VITRAIL_TOOLS)
   vitrail_dependency(CLI11 CLI11::CLI11 VERSIONS 2.1 DEBIAN libcli11-dev HEADERS include
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
     SHA256 f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a)
+endif()
+
+if(VITRAIL_CODECS)
   # Picture formats are optional: a file of a format that is missing is refused with a message.
   foreach(codec IN ITEMS JPEG PNG WebP)
     string(TOLOWER ${codec} name)

@@ -141,6 +141,8 @@ TEST_CASE("embed: many outputs in one safetensors file") {
     says("-o x.npy --output registers", 1, "the network has no registers output");
     says("-o x.npy --output image_embeds", 1, "the network has no image_embeds output");
     says("-o missing/x.npy", 1, "there is no folder missing");
+    says("-o x.npy --layers 0", 2, "--layers: found without an output that has layers");
+    says("-o x.npy --no-norm --output attentions", 2, "--no-norm: found without the output it is for");
     CHECK_FALSE(fs::exists(bench.path("x.npy")));
   }
 }
@@ -189,6 +191,10 @@ TEST_CASE("similar") {
   const Ran alone = bench.run(similar + "-i all/b.ppm");
   CHECK(alone.exit_code == 1);
   CHECK(has(alone.err, "found one picture"));
+  const Ran same = bench.run(similar + "-i all/b.ppm all/b.ppm all/../all/b.ppm");
+  CHECK(same.exit_code == 1);
+  CHECK(has(same.err, "found one picture"));
+  CHECK(bench.run(similar + "-i all/b.ppm all all/a.ppm all --json").lines().size() == 3);
   CHECK(bench.run(similar + "-i none.ppm all").exit_code == 1);
   CHECK(bench.run(similar + "-i all/b.ppm all --output words").exit_code == 2);
   const Ran missing = bench.run(similar + "-i all/b.ppm all --output image_embeds");
@@ -238,7 +244,31 @@ TEST_CASE("attention") {
   says("-o x.png --layer 0 --head 2", 1, "--head: found 2, expected 0 … 1");
   says("-o x.png --head 0", 2, "--layer");
   says("-o missing/x.png", 1, "there is no folder missing");
+  says("-o x.png --save-weights x.png", 1, "x.png: found as the name of two files to write");
   says("", 2, "-o");
+}
+
+TEST_CASE("--always-preprocess: pictures of the network's size are resized and cropped, too, and shown so") {
+  const Bench bench;
+  const GoldenModel golden(fs::path(kGoldens) / "vit" / "deit_p16");
+  const ModelInfo info = Model::load(golden.folder()).value().info();
+  bench.picture("own.ppm", info.image_width, info.image_height);
+  const Image own = picture_of(bench, "own.ppm");
+  const ImageView prepared = Preprocessor(info.preprocess, 3).run(own).value();
+  const std::string model = "-m " + quoted(golden.folder().string()) + " ";
+  for (const bool always : {false, true}) {
+    CAPTURE(always);
+    const std::string option = always ? "--always-preprocess " : "";
+    REQUIRE(bench.run("embed " + model + option + "-i own.ppm -o e.npy").exit_code == 0);
+    const auto found = read_npy<float>(bench.path("e.npy"));
+    auto session = Model::load(golden.folder()).value().session({.always_preprocess = always}).value();
+    const auto expected = session.run(own).value().cls;
+    CHECK(std::equal(expected.begin(), expected.end(), found.values.begin(), found.values.end()));
+    REQUIRE(bench.run("features " + model + option + "-i own.ppm -o f.png").exit_code == 0);
+    const Image drawn = picture_of(bench, "f.png");
+    const std::uint8_t* corner = drawn.row(30 + 16) + 3 * 16;
+    CHECK(std::memcmp(corner, always ? prepared.data : own.row(0), 3) == 0);
+  }
 }
 
 TEST_CASE("features") {
@@ -304,12 +334,16 @@ TEST_CASE("mae") {
   };
   const std::size_t shorter[] = {35};
   REQUIRE(save_npy(bench.path("short.npy"), shorter, std::span(mask).first(35)));
-  says(mae + "-o x.png --mask short.npy", 1, "mask: found 35 patches, expected 36 (6 × 6)");
+  says(mae + "-o x.png --mask short.npy", 1, "short.npy: found shape [35], expected [36] or [6,6]");
+  const std::size_t wide[] = {4, 9};
+  REQUIRE(save_npy(bench.path("wide.npy"), wide, mask));
+  says(mae + "-o x.png --mask wide.npy", 1, "wide.npy: found shape [4,9]");
   mask[3] = 7;
   REQUIRE(save_npy(bench.path("seven.npy"), shape, mask));
   says(mae + "-o x.png --mask seven.npy", 1, "seven.npy: found 7, expected 0 (seen) and 1 (hidden)");
   says(mae + "-o x.png --mask mask.npy --seed 2", 2, "--seed");
   says(mae + "-o x.png --mask-ratio 2", 2, "--mask-ratio");
+  says(mae + "-o x.png --mask-ratio nan", 2, "--mask-ratio: found nan, expected 0 … 1");
   says("mae -m " + quoted(kModel) + " -i a.ppm -o x.png", 1, "vit has no decoder");
   CHECK_FALSE(fs::exists(bench.path("x.png")));
 }

@@ -40,6 +40,9 @@ TEST_CASE("the size of the pictures the network sees") {
 
 TEST_CASE("plan") {
   const Bench bench;
+  const Ran other = bench.run("plan --arch vit_small_patch16_dinov3 --size 64 --patch 16");
+  CHECK(other.exit_code == 1);
+  CHECK(has(other.err, "--arch: found vit_small_patch16_dinov3, expected a plain ViT or DeiT"));
   const Ran ran = bench.run("plan --arch vit_tiny --size 64 --patch 8,16,32 --measure -t 1 --json -o plan.svg");
   REQUIRE_MESSAGE(ran.exit_code == 0, ran.err);
   REQUIRE(ran.lines().size() == 1);

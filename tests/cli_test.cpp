@@ -32,7 +32,18 @@ TEST_CASE("help and usage") {
   }
   CHECK(bench.run("--version").exit_code == 0);
   CHECK(bench.run("").exit_code == 2);
-  CHECK(bench.run("paint").exit_code == 2);
+  const Ran unknown = bench.run("paint");
+  CHECK(unknown.exit_code == 2);
+  CHECK(has(unknown.err, "found paint, expected one of classify, embed,"));
+  for (const std::string command : {"bench -m '' --runs 1", "info -m ''", "classify -m '' -i x"}) {
+    const Ran unnamed = bench.run(command);  // a shell's variable that was not set
+    CHECK(unnamed.exit_code == 2);
+    CHECK(has(unnamed.err, "--model: found an empty name"));
+  }
+  const Ran endless = bench.run("bench --seconds nan");
+  CHECK(endless.exit_code == 2);
+  CHECK(has(endless.err, "--seconds: found nan, expected 0 … 3600"));
+  CHECK(bench.run("bench --seconds 1x").exit_code == 2);
   CHECK(bench.run("classify").exit_code == 2);
   CHECK(bench.run("classify -m x -i y --frames 3").exit_code == 2);
   CHECK(bench.run("classify -m x -i y -k 0").exit_code == 2);
@@ -116,6 +127,14 @@ TEST_CASE("a bad picture does not stop the others") {
   CHECK(lines[0].contains("top"));
   CHECK(has(lines[1]["error"].get<std::string>(), "in/b.jpg"));
   CHECK(lines[2].contains("top"));
+  CHECK(lines[2]["row"] == 1);  // of the logits
+
+  const std::string kept = test::read(bench.path("l.npy"));
+  CHECK(bench.run(kClassify + "-i in/b.jpg --save-logits l.npy").exit_code == 1);
+  CHECK(test::read(bench.path("l.npy")) == kept);  // no answer takes the place of the last ones
+  const Ran twice = bench.run(kClassify + "-i in/a.ppm --save-logits l.npy --annotate l.npy");
+  CHECK(twice.exit_code == 1);
+  CHECK(has(twice.err, "l.npy: found as the name of two files to write"));
 
   fs::create_directory(bench.path("empty"));
   const Ran empty = bench.run(kClassify + "-i empty");
@@ -203,6 +222,18 @@ TEST_CASE("patches") {
   CHECK_FALSE(fs::exists(bench.path("beyond.png")));
   CHECK(bench.run("patches -i a.ppm -P 8x16 --token -1 -o beyond.png").exit_code == 2);
   CHECK(bench.run("patches -i a.ppm -P 8x16 --token 1").exit_code == 2);
+  CHECK(bench.run("patches -i a.ppm -P 8x16 --size 3").exit_code == 2);  // not what --assemble makes
+  // A large patch is drawn with smaller squares, down to its pixels, and no picture is larger than others may be.
+  REQUIRE(bench.run("patches -i a.ppm -P 2048 --pad --token 0 -o large.png").exit_code == 0);
+  const auto large = load_image(bench.path("large.png"));
+  REQUIRE(large);
+  CHECK(large->width() < 2048 + 4096 + 100);
+  CHECK(large->height() < 4096 + 100);
+  bench.picture("wide.ppm", 32000, 1000);
+  const Ran too_wide = bench.run("patches -i wide.ppm -P 1000 --token 0 -o beyond.png");
+  CHECK(too_wide.exit_code == 1);
+  CHECK(has(too_wide.err, "--token: found "));
+  CHECK_FALSE(fs::exists(bench.path("beyond.png")));
 
   const Ran refused = bench.run("patches -i a.ppm -P 7");
   CHECK(refused.exit_code == 1);

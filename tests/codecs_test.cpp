@@ -248,6 +248,15 @@ TEST_CASE("output that cannot be written leaves nothing behind" * doctest::skip(
   CHECK(fs::is_symlink(folder.path() / "link.png"));
   CHECK(load_image(folder.path() / "target.png"));
   CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 2);
+
+  // Who may read it does not change; a link to nothing makes what it points to.
+  fs::permissions(folder.path() / "target.png", fs::perms::owner_read | fs::perms::owner_write);
+  REQUIRE(save_png(image, folder.path() / "link.png"));
+  CHECK(fs::status(folder.path() / "target.png").permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+  fs::remove(folder.path() / "target.png");
+  REQUIRE(save_png(image, folder.path() / "link.png"));
+  CHECK(fs::is_symlink(folder.path() / "link.png"));
+  CHECK(load_image(folder.path() / "target.png"));
 }
 
 TEST_CASE("mutated files never crash") {

@@ -38,3 +38,18 @@ TEST_CASE("points that do not vary have no components") {
   const std::vector<float> one{1, 2, 3, 4};
   for (const float score : principal_components(one, 4, 3).scores) CHECK(score == 0);
 }
+
+TEST_CASE("rows that vary in fewer directions have no others") {
+  std::vector<float> x;
+  for (int i = 0; i < 3 * 40; ++i) x.push_back(std::sin(static_cast<float>(i * i)) + 3);
+  for (const std::size_t rows : {2, 3}) {
+    const Components c = principal_components(std::span(x).first(rows * 40), 40, 3);
+    double sum = 0;
+    for (const double share : c.explained) sum += share;
+    CHECK(sum == doctest::Approx(1));
+    for (std::size_t axis = rows - 1; axis < 3; ++axis) {
+      CHECK(c.explained[axis] == 0);
+      for (std::size_t r = 0; r < rows; ++r) CHECK(c.scores[r * 3 + axis] == 0);
+    }
+  }
+}

@@ -8,6 +8,22 @@
 namespace vitrail::codec {
 namespace fs = std::filesystem;
 
+namespace {
+
+/// A symbolic link stays one: the file it points to is made or replaced.
+fs::path followed(fs::path path) {
+  constexpr int most = 40;  // as Linux
+  std::error_code error;
+  for (int i = 0; i < most && fs::is_symlink(path, error); ++i) {
+    const fs::path to = fs::read_symlink(path, error);
+    if (error) break;
+    path = path.parent_path() / to;  // `to`, where that is absolute
+  }
+  return path;
+}
+
+}  // namespace
+
 AtomicFile::AtomicFile(std::FILE* file, fs::path target, fs::path written)
     : file_(file), target_(std::move(target)), written_(std::move(written)) {}
 
@@ -36,15 +52,17 @@ Result<AtomicFile> AtomicFile::create(const fs::path& target) {
     if (file == nullptr) return none.failed(std::strerror(errno));
     return AtomicFile(file, target, {});
   }
-  // A symbolic link stays one: what it points to is replaced.
-  fs::path real = fs::exists(status) ? fs::canonical(target, ignored) : target;
-  if (ignored) real = target;
+  const fs::path real = followed(target);
   std::random_device random;
   for (int attempt = 0; attempt < 16; ++attempt) {
     fs::path beside = real;
     beside += ".part" + std::to_string(random());
-    // "x": never opens a file that is there. The mode is the user's umask's, as for any other file.
-    if (std::FILE* file = std::fopen(beside.c_str(), "wbx")) return AtomicFile(file, real, beside);
+    // "x": never opens a file that is there. The mode is the user's umask's, as for any other file, or that of the file
+    // it replaces.
+    if (std::FILE* file = std::fopen(beside.c_str(), "wbx")) {
+      if (fs::exists(status)) fs::permissions(beside, status.permissions(), ignored);
+      return AtomicFile(file, real, beside);
+    }
     if (errno != EEXIST) break;
   }
   return none.failed(std::strerror(errno));

@@ -96,8 +96,7 @@ Result<Image> overlay(const Image& picture, const std::vector<double>& weights, 
 }
 
 Result<bool> run(const Options& options) {
-  for (const std::string& path : {options.file, options.array})
-    if (const Status good = check_output(path); !good) return good.error();
+  if (const Status good = check_outputs({options.file, options.array}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
   if (pictures->size() > Panels::kMaxRows)
@@ -125,7 +124,7 @@ Result<bool> run(const Options& options) {
   std::vector<std::size_t> shape;
   const std::size_t failures = for_each_picture(
       *pictures, options.pictures, *session, options.json, Keep::picture, [&](const Seen& seen) -> Status {
-        auto picture = network_picture(session->info(), *seen.image);
+        auto picture = network_picture(session->info(), *seen.image, options.model.always_preprocess);
         if (!picture) return picture.error();
         const int rows = seen.output.grid_rows, columns = seen.output.grid_columns;
         const auto weights = patch_weights(session->info(), seen.output, options);
@@ -169,7 +168,11 @@ void add_attention(CLI::App& app, int& exit_code) {
   command->add_option("--head", options->head, "One head of it, 0 …, instead of their mean")
       ->type_name("H")
       ->needs(layer);
-  command->add_option("-o", options->file, "Picture to write: one row per picture")->required()->type_name("F.png");
+  command
+      ->add_option("-o", options->file,
+                   "Picture to write: one row per picture, at most " + std::to_string(Panels::kMaxRows))
+      ->required()
+      ->type_name("F.png");
   command->add_option("--save-weights", options->array, "Write the patches' weights, f32 [pictures, rows, columns]")
       ->type_name("F.npy");
   command->add_flag("--json", options->json, "One JSON object per picture and line");

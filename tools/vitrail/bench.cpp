@@ -20,7 +20,7 @@ struct Options {
   std::string architecture = "vit_base_patch16_224", folder, dtype = "both", attention = "int8", outputs = "all", trace;
   int threads = 1, batch = 1, runs = 0;
   double seconds = 3;
-  bool json = false, profile = false, peak = true;
+  bool json = false, profile = false, no_peak = false;
 };
 
 /// One network in one arithmetic, and how long its runs took.
@@ -120,7 +120,7 @@ Status measure(std::vector<Contender>& contenders, const Options& options) {
     }
   }
   for (Contender& contender : contenders)
-    if (options.peak) contender.measure_peak();
+    if (!options.no_peak) contender.measure_peak();
   const auto start = Clock::now();
   for (int round = 0;; ++round) {
     const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
@@ -132,7 +132,7 @@ Status measure(std::vector<Contender>& contenders, const Options& options) {
     }
   }
   for (Contender& contender : contenders) {
-    if (options.peak) contender.measure_peak();
+    if (!options.no_peak) contender.measure_peak();
     contender.finish();
   }
   return {};
@@ -201,7 +201,7 @@ void print_table(const std::vector<Contender>& contenders, const Options& option
 
 Status run(const Options& options) {
   std::vector<Contender> contenders;
-  if (const Status good = check_output(options.trace); !good) return good;
+  if (const Status good = check_outputs({options.trace}); !good) return good;
   for (const DType dtype : {DType::int8, DType::f32}) {
     if (options.dtype != "both" && options.dtype != name_of(dtype)) continue;
     auto contender = Contender::make(options, dtype);
@@ -234,7 +234,10 @@ void add_bench(CLI::App& app, int& exit_code) {
       command->add_option("--arch", options->architecture, "timm architecture, with random weights")
           ->type_name("NAME")
           ->capture_default_str();
-  command->add_option("-m,--model", options->folder, "Folder of a model")->type_name("MODEL")->excludes(architecture);
+  command->add_option("-m,--model", options->folder, "Folder of a model")
+      ->check(not_empty())
+      ->type_name("MODEL")
+      ->excludes(architecture);
   add_threads(*command, options->threads);
   command
       ->add_option(
@@ -256,14 +259,14 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->type_name("WHICH")
       ->capture_default_str();
   CLI::Option* seconds = command->add_option("--seconds", options->seconds, "How long to measure")
-                             ->check(CLI::Range(0.0, 3600.0))
+                             ->check(number_in(0, 3600))
                              ->type_name("S")
                              ->capture_default_str();
   command->add_option("--runs", options->runs, "How many runs to measure, instead of --seconds")
       ->check(CLI::Range(1, 1'000'000))
       ->type_name("N")
       ->excludes(seconds);
-  command->add_flag("!--no-peak", options->peak,
+  command->add_flag("--no-peak", options->no_peak,
                     "Do not measure what the cores could do at most: every run of the program then executes the same "
                     "instructions");
   command->add_flag("--profile", options->profile, "Show where the time goes, operation by operation");

@@ -51,11 +51,11 @@ class Classifier {
     const auto best = top_k(seen.output.logits, options_.k);
     if (!options_.logits_file.empty())
       logits_.insert(logits_.end(), seen.output.logits.begin(), seen.output.logits.end());
-    ++count_;
     if (options_.json)
       print(seen, best);
     else
       add_row(seen, best);
+    ++count_;
     if (options_.sheet_file.empty()) return {};
     if (sheet_.full()) return ++left_out_, Status();
     return sheet_.add(*seen.image, label_text(labels_, best[0].index), percent(best[0].probability),
@@ -72,8 +72,8 @@ class Classifier {
     const auto check = [&](const Status& status) {
       if (!status) report(status.error()), good = false;
     };
-    if (!options_.logits_file.empty()) {
-      const std::size_t shape[] = {count_, count_ > 0 ? logits_.size() / count_ : 0};
+    if (!options_.logits_file.empty() && count_ > 0) {  // an empty array would look like an answer
+      const std::size_t shape[] = {count_, logits_.size() / count_};
       check(save_npy(options_.logits_file, shape, logits_));
     }
     if (!options_.sheet_file.empty() && !sheet_.empty()) check(save_png(sheet_.draw(), options_.sheet_file));
@@ -93,6 +93,7 @@ class Classifier {
       top.push_back(entry);
     }
     print_json({{"image", seen.path},
+                {"row", count_},
                 {"top", top},
                 {"timing_ms",
                  {{"decode", rounded(seen.decode_ms, 3)},
@@ -122,9 +123,7 @@ class Classifier {
 };
 
 Result<bool> run(const Options& options) {
-  for (const std::string& path : {options.logits_file, options.sheet_file}) {
-    if (const Status good = check_output(path); !good) return good.error();
-  }
+  if (const Status good = check_outputs({options.logits_file, options.sheet_file}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);

@@ -147,7 +147,7 @@ class Collector {
 };
 
 Result<bool> run(const Options& options) {
-  if (const Status good = check_output(options.file); !good) return good.error();
+  if (const Status good = check_outputs({options.file}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
@@ -186,6 +186,14 @@ std::string check_usage(const Options& options) {
     if (!find_kind(name)) return "--output: found " + name + ", expected some of " + known_kinds();
   for (auto at = options.what.begin(); at != options.what.end(); ++at)
     if (std::find(options.what.begin(), at, *at) != at) return "--output: found " + *at + " twice";
+  const auto writes = [&](Outputs some) {
+    return std::any_of(options.what.begin(), options.what.end(),
+                       [&](const std::string& name) { return has(find_kind(name)->outputs, some); });
+  };
+  if (!options.layers.empty() && !writes(Outputs::intermediate_layers | Outputs::attentions))
+    return "--layers: found without an output that has layers, expected --output intermediate_layers or attentions";
+  if (options.no_norm && !writes(Outputs::intermediate_layers))
+    return "--no-norm: found without the output it is for, expected --output intermediate_layers";
   if (options.what.size() > 1 && !options.file.ends_with(".safetensors"))
     return "-o: found " + options.file + ", expected a name that ends in .safetensors for more than one output";
   return {};

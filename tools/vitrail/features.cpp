@@ -32,7 +32,7 @@ void scale_to_bytes(const std::vector<float>& scores, std::size_t component, std
 }
 
 Result<bool> run(const Options& options) {
-  if (const Status good = check_output(options.file); !good) return good.error();
+  if (const Status good = check_outputs({options.file}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
   if (pictures->size() > Panels::kMaxRows)
@@ -46,17 +46,17 @@ Result<bool> run(const Options& options) {
   std::vector<float> tokens;  // [pictures · N, D]
   std::vector<Image> seen_pictures;
   int rows = 0, columns = 0;
-  const std::size_t failures = for_each_picture(*pictures, options.pictures, *session, options.json, Keep::picture,
-                                                [&](const Seen& seen) -> Status {
-                                                  auto picture = network_picture(session->info(), *seen.image);
-                                                  if (!picture) return picture.error();
-                                                  const auto patches = seen.output.patch_tokens();
-                                                  tokens.insert(tokens.end(), patches.begin(), patches.end());
-                                                  seen_pictures.push_back(*std::move(picture));
-                                                  rows = seen.output.grid_rows;
-                                                  columns = seen.output.grid_columns;
-                                                  return {};
-                                                });
+  const std::size_t failures = for_each_picture(
+      *pictures, options.pictures, *session, options.json, Keep::picture, [&](const Seen& seen) -> Status {
+        auto picture = network_picture(session->info(), *seen.image, options.model.always_preprocess);
+        if (!picture) return picture.error();
+        const auto patches = seen.output.patch_tokens();
+        tokens.insert(tokens.end(), patches.begin(), patches.end());
+        seen_pictures.push_back(*std::move(picture));
+        rows = seen.output.grid_rows;
+        columns = seen.output.grid_columns;
+        return {};
+      });
   if (seen_pictures.empty()) return false;
 
   const auto components = principal_components(tokens, static_cast<std::size_t>(model->info().embed_dim), 3);
@@ -98,7 +98,11 @@ void add_features(CLI::App& app, int& exit_code) {
   options->model.add_to(*command);
   options->size.add_to(*command);
   options->pictures.add_to(*command);
-  command->add_option("-o", options->file, "Picture to write: one row per picture")->required()->type_name("F.png");
+  command
+      ->add_option("-o", options->file,
+                   "Picture to write: one row per picture, at most " + std::to_string(Panels::kMaxRows))
+      ->required()
+      ->type_name("F.png");
   command->add_flag("--json", options->json, "The result as one line of JSON");
   command->callback([options, &exit_code] {
     const auto good = run(*options);

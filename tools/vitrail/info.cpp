@@ -158,6 +158,7 @@ void add_info(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("info", "Describe a model, or this machine's CPU and kernels");
   command->add_option("-m,--model", options->folder, "Folder of a model; without it only the machine is described")
+      ->check(not_empty())
       ->type_name("MODEL");
   add_threads(*command, options->threads);
   command->add_option("--dtype", options->dtype, "Arithmetic of the matrix products: int8 or f32")

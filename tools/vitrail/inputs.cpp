@@ -1,4 +1,5 @@
 #include "inputs.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -119,6 +120,7 @@ void SizeOption::add_to(CLI::App& command) {
 void ModelOptions::add_to(CLI::App& command) {
   command.add_option("-m,--model", folder, "Folder with config.json and model.safetensors (Hugging Face or timm)")
       ->required()
+      ->check(not_empty())
       ->type_name("MODEL");
   add_threads(command, threads);
   command.add_option("--dtype", dtype, "Arithmetic of the matrix products: int8 or f32")
@@ -126,6 +128,9 @@ void ModelOptions::add_to(CLI::App& command) {
       ->type_name("TYPE")
       ->capture_default_str();
   add_attention(command, attention);
+  command.add_flag("--always-preprocess", always_preprocess,
+                   "Resize and crop pictures of exactly the network's size, too, as Python does; otherwise they are "
+                   "taken as they are");
 }
 
 void add_attention(CLI::App& command, std::string& attention) {
@@ -185,12 +190,35 @@ Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& i
   return pictures;
 }
 
-Status check_output(const std::string& path) {
-  if (path.empty()) return {};
-  const fs::path folder = fs::path(path).parent_path();
-  std::error_code ignored;
-  if (folder.empty() || fs::is_directory(folder, ignored)) return {};
-  return Error{ErrorCode::io, path + ": cannot be written: there is no folder " + folder.string()};
+Status check_outputs(std::initializer_list<std::string> paths) {
+  for (const std::string& path : paths) {
+    if (path.empty()) continue;
+    const fs::path folder = fs::path(path).parent_path();
+    std::error_code ignored;
+    if (!folder.empty() && !fs::is_directory(folder, ignored))
+      return Error{ErrorCode::io, path + ": cannot be written: there is no folder " + folder.string()};
+    if (std::count(paths.begin(), paths.end(), path) > 1)
+      return Error{ErrorCode::invalid_argument, path + ": found as the name of two files to write, expected one each"};
+  }
+  return {};
+}
+
+CLI::Validator not_empty() {
+  return CLI::Validator([](const std::string& text) { return text.empty() ? "found an empty name" : std::string(); },
+                        "");
+}
+
+CLI::Validator number_in(double low, double high) {
+  return CLI::Validator(
+      [=](const std::string& text) {
+        double value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool number = error == std::errc() && end == text.data() + text.size();
+        return number && value >= low && value <= high
+                   ? std::string()
+                   : "found " + text + ", expected " + decimal(low, 0) + " … " + decimal(high, 0);
+      },
+      "");
 }
 
 Result<Model> load_model(const std::string& folder, DType dtype, int threads) {
@@ -209,6 +237,7 @@ Result<Session> make_session(const Model& model, const ModelOptions& options, co
   wanted.attention = dtype_from(options.attention);
   wanted.image_height = size.height;
   wanted.image_width = size.width;
+  wanted.always_preprocess = options.always_preprocess;
   return model.session(wanted);
 }
 

@@ -33,11 +33,12 @@ struct PictureOptions {
   void add_to(CLI::App& command);
 };
 
-/// -m, -t, --dtype and --attention.
+/// -m, -t, --dtype, --attention and --always-preprocess.
 struct ModelOptions {
   std::string folder;
   int threads = 1;
   std::string dtype = "int8", attention = "int8";
+  bool always_preprocess = false;
   void add_to(CLI::App& command);
 };
 
@@ -53,8 +54,14 @@ const char* name_of(DType dtype);
 /// Files as they are; folders become the pictures directly inside, sorted by name. An error when a folder holds none.
 Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& inputs);
 
-/// An error when the folder `path` would be written to is not there: better known before the work than after it.
-Status check_output(const std::string& path);
+/// An error when the folder a file would be written to is not there, or two of them are one: better known before the
+/// work than after it. Empty paths are files that nobody wants.
+Status check_outputs(std::initializer_list<std::string> paths);
+
+/// For options whose empty text is a shell's variable that was not set.
+CLI::Validator not_empty();
+/// Numbers from low to high; CLI11's own Range takes NaN for one.
+CLI::Validator number_in(double low, double high);
 
 /// Loads a folder with a progress bar.
 Result<Model> load_model(const std::string& folder, DType dtype, int threads);

@@ -25,10 +25,17 @@ struct Options {
 
 constexpr Color kHidden{150, 150, 150};
 
-/// Elements of a file as they are; 1 hides a patch.
-Result<std::vector<std::uint8_t>> read_mask(const std::string& path) {
+/// [N] or [rows, columns] of the patches; 1 hides one.
+Result<std::vector<std::uint8_t>> read_mask(const std::string& path, const ModelInfo& info) {
   auto array = load_npy_u8(path);
   if (!array) return array.error();
+  const auto rows = static_cast<std::size_t>(info.image_height / info.patch_height),
+             columns = static_cast<std::size_t>(info.image_width / info.patch_width);
+  using Shape = std::vector<std::size_t>;
+  if (array->shape != Shape{rows * columns} && array->shape != Shape{rows, columns})
+    return Error{ErrorCode::bad_file, path + ": found shape " + json_text(array->shape) + ", expected [" +
+                                          std::to_string(rows * columns) + "] or [" + std::to_string(rows) + "," +
+                                          std::to_string(columns) + "], a number for each patch"};
   for (const std::uint8_t value : array->data)
     if (value > 1)
       return Error{ErrorCode::bad_file,
@@ -51,7 +58,7 @@ Image image_of(const Reconstruction& r, std::span<const std::uint8_t> pixels) {
 }
 
 Result<bool> run(const Options& options) {
-  if (const Status good = check_output(options.file); !good) return good.error();
+  if (const Status good = check_outputs({options.file}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
   if (pictures->size() > Panels::kMaxRows)
@@ -67,7 +74,7 @@ Result<bool> run(const Options& options) {
   const ModelInfo& info = session->info();
   const auto mask = options.mask_file.empty()
                         ? draw_mask(options, options.mask_ratio.value_or(info.mask_ratio), info.num_patches)
-                        : read_mask(options.mask_file);
+                        : read_mask(options.mask_file, info);
   if (!mask) return mask.error();
 
   Panels panels({"masked", "predicted", "whole"});
@@ -76,7 +83,7 @@ Result<bool> run(const Options& options) {
       *pictures, options.pictures, *session, options.json, Keep::picture, [&](const Seen& seen) -> Status {
         const auto made = session->reconstruct(*seen.image, *mask);
         if (!made) return made.error();
-        auto masked = network_picture(info, *seen.image);
+        auto masked = network_picture(info, *seen.image, options.model.always_preprocess);
         if (!masked) return masked.error();
         for (int i = 0; i < info.num_patches; ++i)
           if ((*mask)[static_cast<std::size_t>(i)])
@@ -116,14 +123,17 @@ void add_mae(CLI::App& app, int& exit_code) {
           ->type_name("F.npy");
   command
       ->add_option("--mask-ratio", options->mask_ratio, "Share of the patches that is hidden; default: the network's")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_in(0, 1))
       ->type_name("R")
       ->excludes(mask);
   command->add_option("--seed", options->seed, "Other patches for another number")
       ->type_name("N")
       ->capture_default_str()
       ->excludes(mask);
-  command->add_option("-o", options->file, "Picture to write: masked, predicted, whole")
+  command
+      ->add_option("-o", options->file,
+                   "Picture to write: masked, predicted, whole; one row per picture, at most " +
+                       std::to_string(Panels::kMaxRows))
       ->required()
       ->type_name("F.png");
   command->add_flag("--json", options->json, "One JSON object per picture and line");

@@ -5,6 +5,20 @@
 #include "commands.hpp"
 #include "console.hpp"
 
+namespace {
+
+/// An error when what should be a command is none; CLI11 says then that one is missing.
+std::string check_command(const CLI::App& app, std::string_view found) {
+  std::string names;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == found) return {};
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  return "found " + std::string(found) + ", expected one of " + names;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace vitrail::cli;
   CLI::App app{"Vision Transformers on small CPUs: classify pictures, embed them, or see their patches.", "vitrail"};
@@ -25,10 +39,16 @@ int main(int argc, char** argv) {
   add_info(app, exit_code);
   add_bench(app, exit_code);
   add_plan(app, exit_code);
+  if (argc > 1 && argv[1][0] != '-') {
+    if (const std::string wrong = check_command(app, argv[1]); !wrong.empty()) {
+      report(wrong);
+      return kUsage;
+    }
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kSuccess : kUsage;  // --help and --version come this way too
+    exit_code = app.exit(error) == 0 ? kSuccess : kUsage;  // --help and --version come this way too
   } catch (const std::exception& error) {
     report(error.what());
     return kFailure;

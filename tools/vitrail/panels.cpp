@@ -30,8 +30,8 @@ Image Panels::draw() const {
   return sheet;
 }
 
-Result<Image> network_picture(const ModelInfo& info, const ImageView& image) {
-  if (image.width == info.image_width && image.height == info.image_height) return to_rgb(image);
+Result<Image> network_picture(const ModelInfo& info, const ImageView& image, bool always_preprocess) {
+  if (!always_preprocess && image.width == info.image_width && image.height == info.image_height) return to_rgb(image);
   Preprocessor preprocessor(info.preprocess, info.channels);
   const auto seen = preprocessor.run(image);
   if (!seen) return seen.error();

@@ -27,7 +27,8 @@ class Panels {
   std::vector<std::vector<Image>> rows_;
 };
 
-/// The picture as the network sees it, rgb8: resized and cropped as `info` says.
-Result<Image> network_picture(const ModelInfo& info, const ImageView& image);
+/// The picture as the network sees it, rgb8: resized and cropped as `info` says, unless it has that size
+/// (SessionOptions::always_preprocess).
+Result<Image> network_picture(const ModelInfo& info, const ImageView& image, bool always_preprocess);
 
 }  // namespace vitrail::cli

@@ -46,20 +46,31 @@ Result<PatchGrid> make_grid(const Options& options, Size picture, int channels) 
   return Error{made.error().code, message};
 }
 
+constexpr int kLargest = 4096;  // side of what is drawn enlarged, unless pixels alone take more
+
 /// Beside the grid, whose zoom is given: one patch of it, every pixel as a square.
-Image draw_patch(const ImageView& picture, const PatchGrid& grid, int token, const Image& drawn, int zoom) {
+Result<Image> draw_patch(const ImageView& picture, const PatchGrid& grid, int token, const Image& drawn, int zoom) {
   constexpr int kMargin = 24, kTextScale = 2;
   constexpr Color kMark{255, 176, 32};
   const PixelRect rect = grid.rect(token);
-  const int cell = std::clamp(drawn.height() / 2 / std::max(rect.width, rect.height), 6, 40);
+  const int longer = std::max(rect.width, rect.height);
+  const int cell = std::clamp(std::clamp(drawn.height() / 2 / longer, 6, 40), 1, std::max(kLargest / longer, 1));
+  const int dot = std::max(cell - 1, 1);
   const std::string title =
       "token " + std::to_string(token) + "  y " + std::to_string(rect.y) + "  x " + std::to_string(rect.x);
   const int title_height = (kLetterAscent + 6) * kTextScale;
   const int panel_width = std::max(rect.width * cell + 1, text_width(static_cast<int>(title.size()), kTextScale));
   const int panel_height = title_height + rect.height * cell + 1;
 
-  Image canvas(drawn.width() + panel_width + 3 * kMargin, std::max(drawn.height(), panel_height) + 2 * kMargin,
-               PixelFormat::rgb8);
+  const int width = drawn.width() + panel_width + 3 * kMargin,
+            height = std::max(drawn.height(), panel_height) + 2 * kMargin;
+  if (std::max(width, height) > max_image_side)
+    return Error{ErrorCode::invalid_argument, "--token: found " + std::to_string(width) + " x " +
+                                                  std::to_string(height) +
+                                                  " pixels for the picture and the patch "
+                                                  "beside it, expected at most " +
+                                                  std::to_string(max_image_side) + " a side"};
+  Image canvas(width, height, PixelFormat::rgb8);
   fill(canvas, {0, 0, canvas.width(), canvas.height()}, kPaper);
   paste(canvas, drawn, kMargin, kMargin);
   const int line = std::max(2, zoom / 2);
@@ -81,21 +92,20 @@ Image draw_patch(const ImageView& picture, const PatchGrid& grid, int token, con
         const std::uint8_t* rgb = pixels.row(rect.y + y) + 3 * (rect.x + x);
         color = {rgb[0], rgb[1], rgb[2]};
       }
-      fill(canvas, {left + x * cell + 1, top + y * cell + 1, cell - 1, cell - 1}, color);
+      fill(canvas, {left + x * cell + 1, top + y * cell + 1, dot, dot}, color);
     }
   return canvas;
 }
 
 /// The picture with the patches' edges over it, as lead holds the panes of a window, and each patch's token number; on
 /// request one patch enlarged beside it.
-Image draw_grid(const ImageView& picture, const PatchGrid& grid, int enlarged) {
+Result<Image> draw_grid(const ImageView& picture, const PatchGrid& grid, int enlarged) {
   const PatchGridOptions& g = grid.options();
   const PixelRect last = grid.rect(grid.count() - 1);
   const int width = std::max(picture.width, last.x + last.width),
             height = std::max(picture.height, last.y + last.height);
 
   // Magnified until the longest number fits into a pane, unless that makes the picture huge.
-  constexpr int kLargest = 4096;
   const int digits = static_cast<int>(std::to_string(grid.count() - 1).size());
   const int pane_width = std::min(g.stride_x, g.patch_width), pane_height = std::min(g.stride_y, g.patch_height);
   const int label_width = text_width(digits) + 6, label_height = kLetterAscent + 5;
@@ -132,7 +142,8 @@ Image draw_grid(const ImageView& picture, const PatchGrid& grid, int enlarged) {
          0.55);
     draw_text(canvas, x + 2 * text_scale, y + 2 * text_scale, number, kLetters, text_scale);
   }
-  return enlarged < 0 ? std::move(canvas) : draw_patch(picture, grid, enlarged, canvas, zoom);
+  if (enlarged < 0) return canvas;
+  return draw_patch(picture, grid, enlarged, canvas, zoom);
 }
 
 Status tell(const Options& options, const std::string& path, const PatchGrid& grid) {
@@ -186,9 +197,7 @@ Status assemble_picture(const Options& options, std::optional<Size> picture) {
 }
 
 Status run(const Options& options) {
-  for (const std::string& path : {options.out_file, options.extract_file}) {
-    if (const Status good = check_output(path); !good) return good;
-  }
+  if (const Status good = check_outputs({options.out_file, options.extract_file}); !good) return good;
   if (!options.assemble_file.empty() && !options.size.empty())
     return assemble_picture(options, parse_size(options.size));
 
@@ -210,7 +219,9 @@ Status run(const Options& options) {
     if (const Status good = save_npy(options.extract_file, shape, patches); !good) return good;
   }
   if (!options.out_file.empty()) {
-    if (const Status good = save_png(draw_grid(*image, *grid, options.token), options.out_file); !good) return good;
+    const auto drawn = draw_grid(*image, *grid, options.token);
+    if (!drawn) return drawn.error();
+    if (const Status good = save_png(*drawn, options.out_file); !good) return good;
   }
   return tell(options, path, *grid);
 }
@@ -223,6 +234,7 @@ void check_usage(const Options& options) {
   if (assembles && options.size.empty() && options.pictures.inputs.empty())
     refuse("--assemble needs the picture's size: --size HxW, or -i with a picture of that size");
   if (assembles && !options.extract_file.empty()) refuse("--assemble and --extract exclude each other");
+  if (!assembles && !options.size.empty()) refuse("--size needs --assemble");
   if (options.token >= 0 && (assembles || options.out_file.empty())) refuse("--token needs -o, and no --assemble");
   if (!assembles && options.pictures.inputs.empty()) refuse("-i IMAGE is required");
   if (options.pictures.inputs.size() > 1) refuse("-i takes one picture here");
@@ -253,7 +265,7 @@ void add_patches(CLI::App& app, int& exit_code) {
       ->add_option("-o", options->out_file, "Picture to write: the grid with token numbers, or what --assemble makes")
       ->type_name("F.png");
   command->add_option("--token", options->token, "Enlarge this patch to its pixels, beside the grid")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, max_image_side * max_image_side - 1))
       ->type_name("N");
   command->add_option("--extract", options->extract_file, "Write the patches, u8 [N, P*P*C]")->type_name("F.npy");
   command->add_option("--assemble", options->assemble_file, "Read such an array and make the picture")

@@ -10,6 +10,7 @@ using Vector = std::vector<double>;
 
 constexpr int kIterations = 300;
 constexpr double kConverged = 1e-10;  // change of a unit vector in one step
+constexpr double kRounding = 1e-9;
 
 double dot(const Vector& a, const Vector& b) {
   double sum = 0;
@@ -17,14 +18,15 @@ double dot(const Vector& a, const Vector& b) {
   return sum;
 }
 
-/// Makes v orthogonal to `others` and of length 1; what is left of nothing is zeros.
+/// Makes v orthogonal to `others` and of length 1. Zeros where it lies in their span, but for roundings.
 void orthonormalize(Vector& v, const std::vector<Vector>& others) {
+  const double before = std::sqrt(dot(v, v));
   for (const Vector& other : others) {
     const double along = dot(v, other);
     for (std::size_t i = 0; i < v.size(); ++i) v[i] -= along * other[i];
   }
   const double length = std::sqrt(dot(v, v));
-  for (double& value : v) value = length > 1e-30 ? value / length : 0;
+  for (double& value : v) value = length > 1e-30 && length > kRounding * before ? value / length : 0;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <set>
 
 #include "commands.hpp"
@@ -47,6 +48,17 @@ Status check_patch(Size size, int patch) {
     return Error{ErrorCode::invalid_argument, "--patch " + std::to_string(patch) + ": " + std::to_string(count) +
                                                   " patches, at most " + std::to_string(kMost)};
   return {};
+}
+
+/// "vit_base_patch16_224" → "vit_base": which patches are compared is what --patch says. Other networks than plain ones
+/// have names that go on differently.
+Status take_encoder(std::string& architecture) {
+  const std::string name = architecture;
+  architecture.resize(std::min(name.find("_patch"), name.size()));
+  static const std::regex plain("_patch[0-9]+(_[0-9]+)?");
+  if (architecture == name || std::regex_match(name.substr(architecture.size()), plain)) return {};
+  return Error{ErrorCode::invalid_argument,
+               "--arch: found " + name + ", expected a plain ViT or DeiT such as vit_small or vit_small_patch16_224"};
 }
 
 /// A network of this patch size, with random weights, and a session for the size.
@@ -198,13 +210,12 @@ Result<double> measure(Network& network) {
 }
 
 Status run(Options options) {
-  if (const Status good = check_output(options.chart); !good) return good;
+  if (const Status good = check_outputs({options.chart}); !good) return good;
   const Size size = *parse_size(options.size);
   const std::set<int> patches(options.patches.begin(), options.patches.end());  // sorted, each once
   for (const int patch : patches)
     if (const Status good = check_patch(size, patch); !good) return good;
-  // "vit_base_patch16_224" is taken as "vit_base": which patches are compared is what --patch says.
-  options.architecture.resize(std::min(options.architecture.find("_patch"), options.architecture.size()));
+  if (const Status good = take_encoder(options.architecture); !good) return good;
 
   // Calibrated where a run is neither too short to be measured nor long: the patch size nearest to 16.
   const int known = *std::min_element(patches.begin(), patches.end(), [](int a, int b) {

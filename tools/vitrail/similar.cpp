@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "commands.hpp"
 #include "inputs.hpp"
@@ -42,9 +43,14 @@ double cosine(std::span<const float> a, std::span<const float> b) {
   return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
 }
 
-bool same_file(const std::string& a, const std::string& b) {
-  std::error_code ignored;
-  return std::filesystem::equivalent(a, b, ignored);
+/// Each file once, under the first of its names.
+void drop_repeated(std::vector<std::string>& paths) {
+  std::set<std::filesystem::path> seen;
+  std::erase_if(paths, [&](const std::string& path) {
+    std::error_code ignored;
+    const auto real = std::filesystem::canonical(path, ignored);
+    return !ignored && !seen.insert(real).second;
+  });
 }
 
 /// The query and its neighbours on one sheet; their pictures are read once more, so that only these few are kept.
@@ -59,7 +65,11 @@ Status draw(const std::string& query, const std::vector<Neighbour>& nearest, con
   };
   if (const Status good = add(query, "this picture", 0); !good) return good;
   for (const Neighbour& each : nearest) {
-    if (sheet.full()) break;
+    if (sheet.full()) {
+      report("note: " + options.file + " shows the first " + std::to_string(ContactSheet::kMaxPictures - 1) + " of " +
+             std::to_string(nearest.size()) + " pictures");
+      break;
+    }
     if (const Status good = add(each.path, decimal(each.similarity, 4), std::clamp(each.similarity, 0.0, 1.0)); !good)
       return good;
   }
@@ -67,11 +77,11 @@ Status draw(const std::string& query, const std::vector<Neighbour>& nearest, con
 }
 
 Result<bool> run(const Options& options) {
-  if (const Status good = check_output(options.file); !good) return good.error();
+  if (const Status good = check_outputs({options.file}); !good) return good.error();
   auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
   const std::string query = pictures->front();
-  std::erase_if(*pictures, [&](const std::string& path) { return path != query && same_file(path, query); });
+  drop_repeated(*pictures);
   if (pictures->size() < 2)
     return Error{ErrorCode::invalid_argument,
                  "-i: found one picture (" + query + "), expected it and others to compare"};
