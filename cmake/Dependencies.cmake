@@ -78,6 +78,8 @@ if(VITRAIL_CODECS)
       if(NOT ${codec}_FOUND)
         message(STATUS "lib${name} was not found: ${codec} files will be refused (Debian, Ubuntu: lib${name}-dev)")
       endif()
+    else()
+      set(${codec}_FOUND FALSE)  # whatever a project around this one has found
     endif()
   endforeach()
 endif()

@@ -33,9 +33,8 @@ void copy_runs_of(const std::uint8_t* src, std::uint8_t* dst, const Runs r) noex
   near ? copy_patches<Copy, bytes, false>(src, dst, r) : copy_patches<Copy, bytes, true>(src, dst, r);
 }
 
-/// Kernels::copy_runs. The listed lengths are those of 8, 14, 16 and 32 colour pixels, and of 14
-/// and 16 grey ones: known at compile time they are a
-/// few vector moves, where a call to memcpy costs more than the copy itself.
+/// Kernels::copy_runs. The listed lengths are those of 8, 14, 16 and 32 colour pixels, and of 14 and 16 grey ones:
+/// known at compile time they are a few vector moves, where a call to memcpy costs more than the copy itself.
 /// @tparam Copy  of<bytes>(src, dst) copies a run
 template <class Copy>
 void copy_runs(const std::uint8_t* src, std::uint8_t* dst, const Runs& r) noexcept {

@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -27,6 +28,8 @@ inline Status check_range(const char* argument, long long value, long long low, 
 /// The exception that is being handled, for the catch (...) of a function that throws none. Texts of a few letters need
 /// no memory.
 inline Error caught() noexcept try { throw; } catch (const std::bad_alloc&) {
+  return {ErrorCode::out_of_memory, "out of memory"};
+} catch (const std::length_error&) {  // a vector's word for a size that no memory has
   return {ErrorCode::out_of_memory, "out of memory"};
 } catch (const std::exception& error) {
   try {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "runtime/argument_error.hpp"
+#include "runtime/storage.hpp"
 
 namespace vitrail {
 
@@ -47,8 +48,8 @@ Status check(const ImageView& image) {
 }
 
 Image::Image(int width, int height, PixelFormat format)
-    : pixels_(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
-              static_cast<std::size_t>(bytes_per_pixel(format))),
+    : pixels_(addressable<std::uint8_t>(static_cast<std::uint64_t>(width) * static_cast<std::uint64_t>(height) *
+                                        static_cast<std::uint64_t>(bytes_per_pixel(format)))),
       width_(width),
       height_(height),
       format_(format) {}

@@ -79,9 +79,9 @@ void set_size(PreprocessConfig& p, const VitConfig& own, int height, int width) 
     p.resample = of_size.resample;
   } else if (p.resize == PreprocessConfig::Resize::shortest_edge) {
     const double from = std::max(own.image_height, own.image_width), to = std::max(height, width);
-    const auto scaled = [&](int length) { return static_cast<int>(std::floor(length / from * to + 1e-9)); };
-    p.resize_height = p.resize_width = scaled(p.resize_height);
-    p.longest_edge = scaled(p.longest_edge);
+    const auto scaled = [&](int length) { return std::floor(length / from * to + 1e-9); };
+    p.resize_height = p.resize_width = static_cast<int>(scaled(p.resize_height));
+    p.longest_edge = static_cast<int>(std::min<double>(scaled(p.longest_edge), max_image_side));
   } else if (p.resize != PreprocessConfig::Resize::none) {
     const double y = static_cast<double>(p.resize_height) / own.image_height;
     const double x = static_cast<double>(p.resize_width) / own.image_width;

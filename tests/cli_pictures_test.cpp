@@ -3,6 +3,7 @@
 
 #include "tests/support/golden.hpp"
 #include "tests/support/program.hpp"
+#include "tests/support/tiny_networks.hpp"
 #include "vitrail/codecs.hpp"
 #include "vitrail/vitrail.hpp"
 
@@ -195,6 +196,8 @@ TEST_CASE("similar") {
   CHECK(same.exit_code == 1);
   CHECK(has(same.err, "found one picture"));
   CHECK(bench.run(similar + "-i all/b.ppm all all/a.ppm all --json").lines().size() == 3);
+  fs::create_hard_link(bench.path("all/b.ppm"), bench.path("b again.ppm"));
+  CHECK(bench.run(similar + "-i all/b.ppm 'b again.ppm' all/a.ppm --json").lines().size() == 1);
   CHECK(bench.run(similar + "-i none.ppm all").exit_code == 1);
   CHECK(bench.run(similar + "-i all/b.ppm all --output words").exit_code == 2);
   const Ran missing = bench.run(similar + "-i all/b.ppm all --output image_embeds");
@@ -250,25 +253,31 @@ TEST_CASE("attention") {
 
 TEST_CASE("--always-preprocess: pictures of the network's size are resized and cropped, too, and shown so") {
   const Bench bench;
-  const GoldenModel golden(fs::path(kGoldens) / "vit" / "deit_p16");
-  const ModelInfo info = Model::load(golden.folder()).value().info();
-  bench.picture("own.ppm", info.image_width, info.image_height);
+  TinyFolder timm;  // the middle of 35 × 35
+  make_timm(timm);
+  const Model loaded = Model::load(timm.write()).value();
+  bench.picture("own.ppm", 32, 32);
   const Image own = picture_of(bench, "own.ppm");
-  const ImageView prepared = Preprocessor(info.preprocess, 3).run(own).value();
-  const std::string model = "-m " + quoted(golden.folder().string()) + " ";
+  Preprocessor preprocessor(loaded.info().preprocess, 3);
+  const ImageView prepared = preprocessor.run(own).value();
+  REQUIRE(std::memcmp(prepared.data, own.row(0), 3) != 0);
+  std::vector<std::vector<float>> answers;
+  const std::string model = "-m " + quoted(timm.dir.path().string()) + " ";
   for (const bool always : {false, true}) {
     CAPTURE(always);
     const std::string option = always ? "--always-preprocess " : "";
     REQUIRE(bench.run("embed " + model + option + "-i own.ppm -o e.npy").exit_code == 0);
     const auto found = read_npy<float>(bench.path("e.npy"));
-    auto session = Model::load(golden.folder()).value().session({.always_preprocess = always}).value();
+    auto session = loaded.session({.always_preprocess = always}).value();
     const auto expected = session.run(own).value().cls;
     CHECK(std::equal(expected.begin(), expected.end(), found.values.begin(), found.values.end()));
+    answers.push_back(found.values);
     REQUIRE(bench.run("features " + model + option + "-i own.ppm -o f.png").exit_code == 0);
     const Image drawn = picture_of(bench, "f.png");
     const std::uint8_t* corner = drawn.row(30 + 16) + 3 * 16;
     CHECK(std::memcmp(corner, always ? prepared.data : own.row(0), 3) == 0);
   }
+  CHECK(answers[0] != answers[1]);
 }
 
 TEST_CASE("features") {

@@ -42,6 +42,8 @@ TEST_CASE("plan") {
   const Bench bench;
   const Ran other = bench.run("plan --arch vit_small_patch16_dinov3 --size 64 --patch 16");
   CHECK(other.exit_code == 1);
+  for (const char* name : {"vit_tiny_patch16_224", "vit_tiny_patch16_224.augreg_in21k", "vit_tiny_patch16_224_in21k"})
+    CHECK(has(bench.run("plan -t 1 --size 32 --patch 16 --arch " + std::string(name)).out, "vit_tiny, pictures"));
   CHECK(has(other.err, "--arch: found vit_small_patch16_dinov3, expected a plain ViT or DeiT"));
   const Ran ran = bench.run("plan --arch vit_tiny --size 64 --patch 8,16,32 --measure -t 1 --json -o plan.svg");
   REQUIRE_MESSAGE(ran.exit_code == 0, ran.err);

@@ -132,7 +132,7 @@ TEST_CASE("a bad picture does not stop the others") {
   const std::string kept = test::read(bench.path("l.npy"));
   CHECK(bench.run(kClassify + "-i in/b.jpg --save-logits l.npy").exit_code == 1);
   CHECK(test::read(bench.path("l.npy")) == kept);  // no answer takes the place of the last ones
-  const Ran twice = bench.run(kClassify + "-i in/a.ppm --save-logits l.npy --annotate l.npy");
+  const Ran twice = bench.run(kClassify + "-i in/a.ppm --save-logits l.npy --annotate ./l.npy");
   CHECK(twice.exit_code == 1);
   CHECK(has(twice.err, "l.npy: found as the name of two files to write"));
 
@@ -156,6 +156,8 @@ TEST_CASE("odd pictures") {
   CHECK(has(ran.err, "(32, 32, 2)"));
   std::ofstream(bench.path("bad\xff name.ppm")) << "not a picture";
   CHECK(bench.run(kClassify + "-i 'bad\xff name.ppm' --json").lines().size() == 1);  // a name that is not UTF-8
+  const Ran colour = bench.run(kClassify + "-i \"$(printf 'red\\033[31m.ppm')\"");
+  CHECK(has(colour.err, "red?[31m.ppm"));  // what terminals obey is not shown to them
 }
 
 TEST_CASE("what cannot be written is an error") {

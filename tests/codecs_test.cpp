@@ -110,6 +110,17 @@ TEST_CASE("orientation can be left alone" * doctest::skip(!has_jpeg)) {
   }
 }
 
+TEST_CASE("what follows a WebP's end is no part of it" * doctest::skip(!has_webp)) {
+  const auto file = test::read_file(kPictures / "webp_lossless.webp");
+  const auto whole = load_image(bytes_of(file), "whole");
+  REQUIRE(whole);
+  REQUIRE(whole->width() != whole->height());
+  const std::string exif("EXIF\x1a\0\0\0II*\0\x8\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0", 34);
+  const auto longer = load_image(bytes_of(file + exif), "longer");
+  REQUIRE(longer);
+  CHECK(longer->width() == whole->width());  // not turned by 6
+}
+
 TEST_CASE("EXIF cannot lead outside the file" * doctest::skip(!has_jpeg)) {
   // A JPEG with its EXIF block replaced by every kind of nonsense; the pixels stay readable.
   const Bytes plain = read(kPictures / "jpeg_420.jpg");
@@ -248,6 +259,11 @@ TEST_CASE("output that cannot be written leaves nothing behind" * doctest::skip(
   CHECK(fs::is_symlink(folder.path() / "link.png"));
   CHECK(load_image(folder.path() / "target.png"));
   CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 2);
+
+  const std::string longest = std::string(250, 'n') + ".png";  // as long as file systems allow
+  REQUIRE(save_png(image, folder.path() / longest));
+  CHECK(load_image(folder.path() / longest));
+  fs::remove(folder.path() / longest);
 
   // Who may read it does not change; a link to nothing makes what it points to.
   fs::permissions(folder.path() / "target.png", fs::perms::owner_read | fs::perms::owner_write);

@@ -148,6 +148,16 @@ TEST_CASE("int8 predictions have the same bits on every class of CPU and number 
     }
 }
 
+TEST_CASE("a decoder's pixels of a new size need no new choice of kernels") {
+  const GoldenModel golden(goldens() / "families" / "mae_with_decoder");
+  const Model model = load(golden.folder(), DType::int8);
+  const int unit = model.info().patch_height;
+  Session session = make(model, 4 * unit, 4 * unit, {.any_size = true});
+  const CpuLimit later("pentium");
+  const Input picture(2 * unit, 3 * unit);
+  CHECK(session.reconstruct(picture.view, std::vector<std::uint8_t>(6, 1)));
+}
+
 TEST_CASE("nothing or everything hidden") {
   const GoldenModel golden(goldens() / "mae" / "plain");
   const Model model = load(golden.folder(), DType::int8);

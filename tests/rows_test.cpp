@@ -134,7 +134,23 @@ TEST_CASE("a session gives the same answer for rows, at the network's size and a
   CHECK(std::equal(found.begin(), found.end(), expected.begin(), expected.end()));
 }
 
+TEST_CASE("a file of known size is read into memory of that size" * doctest::skip(!has_jpeg)) {
+  const TemporaryFolder folder;
+  const std::string picture = flat_jpeg(64, 64, 1),
+                    comment = std::string("\xff\xfe\xff\xff", 4) + std::string(65533, 'c');
+  std::string file = picture.substr(0, 2);
+  while (file.size() < (std::size_t{17} << 20)) file += comment;
+  const fs::path path = written(folder, file + picture.substr(2));
+  const std::uint64_t before = big_allocations();
+  REQUIRE(open_image(path));
+  CHECK(big_allocations() == before + 1);
+}
+
 TEST_CASE("a source that is not what it should be is an error, whoever reads it") {
+  struct Endless : RowSource {
+    Endless() : RowSource(17, 30, PixelFormat::rgb8) {}
+    Result<const std::uint8_t*> next_row() override { throw std::length_error("a vector's word"); }
+  };
   struct Bad : RowSource {
     Bad(int width, int height, PixelFormat format) : RowSource(width, height, format) {}
     Result<const std::uint8_t*> next_row() override { throw std::runtime_error("the driver is gone"); }
@@ -161,6 +177,9 @@ TEST_CASE("a source that is not what it should be is an error, whoever reads it"
   all({side, side, no_format}, "image.format: found 77, expected a PixelFormat");
   all({17, 30, PixelFormat::rgb8}, "the driver is gone");
   all({side, side, PixelFormat::rgb8}, "the driver is gone");
+  Endless endless;
+  CHECK(message(session.run(endless)) == "out of memory");
+  CHECK(session.run(endless).error().code == ErrorCode::out_of_memory);
   Bad small(side, side / 2, PixelFormat::rgb8), nine(9, 9, PixelFormat::rgb8), odd(9, 9, no_format);
   CHECK(message(any_size.run(small)) == "the driver is gone");
   CHECK(message(resizer.run(nine, pixels, 12)) == "the driver is gone");

@@ -23,12 +23,19 @@ TEST_CASE("a session of another size prepares pictures as a network of that size
   CHECK(wide.resize_width == 746);
   CHECK(wide.resample == Resampling::bilinear);
   CHECK(wide.mean[0] == 0.5);
-  TinyFolder squash;
-  make_timm(squash);
-  squash.config["pretrained_cfg"]["crop_mode"] = "squash";
-  const PreprocessConfig squashed = at(Model::load(squash.write()).value(), 64, 96);
+  TinyFolder folder;
+  make_timm(folder);
+  folder.config["pretrained_cfg"]["crop_mode"] = "squash";
+  const PreprocessConfig squashed = at(Model::load(folder.write()).value(), 64, 96);
   CHECK(squashed.resize == Resize::exact);
   CHECK(squashed.resize_width == 106);  // floor(96 / 0.9)
+
+  folder.config["pretrained_cfg"]["crop_mode"] = "border";
+  const PreprocessConfig bordered = at(Model::load(folder.write()).value(), 64, 96);
+  CHECK(bordered.resize == Resize::contain);
+  CHECK(bordered.resize_height == 71);
+  CHECK(bordered.resample == Resampling::bicubic);
+  CHECK(bordered.fill[0] == 128);  // the mean, as before
 
   TinyFolder limited;
   make_huggingface(limited);
@@ -39,4 +46,6 @@ TEST_CASE("a session of another size prepares pictures as a network of that size
   const PreprocessConfig doubled = at(Model::load(limited.write()).value(), 64, 64);
   CHECK(doubled.resize_height == 80);
   CHECK(doubled.longest_edge == 120);
+  limited.preprocessor["size"]["longest_edge"] = 8000;
+  CHECK(at(Model::load(limited.write()).value(), 320, 320).longest_edge == max_image_side);
 }

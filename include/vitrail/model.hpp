@@ -27,7 +27,7 @@ struct LoadOptions {
   DType dtype = DType::int8;
   int threads = 1;  ///< that quantise and pack, 1 … 256
   /// Called now and then from the loading thread with done ≤ total, in bytes of weights read; may be empty. What it
-  /// throws, load() throws.
+  /// throws, load() throws; of the exceptions about memory and the system, load() makes its error.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
 
@@ -69,7 +69,7 @@ class Model {
   const ModelInfo& info() const noexcept;
 
   /// Makes a session (see session.hpp). Reads VITRAIL_CPU and VITRAIL_ONEDNN; allocates all memory that the network
-  /// needs: run() allocates for what becomes of a picture's size alone (Session::run, SessionOptions::any_size).
+  /// needs: run() allocates only when a picture of a new size or format comes.
   Result<Session> session(const SessionOptions& options) const;
   Result<Session> session() const;
 

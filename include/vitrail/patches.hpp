@@ -52,7 +52,8 @@ struct PatchGridOptions {
   Remainder remainder = Remainder::refuse;
 };
 
-/// Where the patches of a picture lie. An immutable value; safe to share between threads. Without make() it has none.
+/// Where the patches of a picture lie. An immutable value; safe to share between threads. One that make() did not give
+/// has no patches.
 /// rows = (height + 2·padding_y − patch_height) / stride_y + 1, columns likewise (torch.nn.Unfold's formula, dilation
 /// 1).
 class PatchGrid {

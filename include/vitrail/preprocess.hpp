@@ -147,7 +147,7 @@ class Preprocessor {
  private:
   friend class Pictures;
   struct State;
-  /// @param kernels  a session's, instead of a choice when one is needed; they outlive this object
+  /// @param kernels  a session's, which outlive this object; null: chosen when a plan is made
   Preprocessor(const PreprocessConfig& config, int channels, const Kernels* kernels);
   std::unique_ptr<State> state_;
 };

@@ -127,11 +127,11 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  /// One picture. A picture of exactly the network's size is borrowed as it is (but SessionOptions::always_preprocess);
-  /// another one is resized and cropped first as the model's configuration says, which allocates only when its size or
-  /// format differ from the last one's.
-  /// Never throws; the success path does not allocate, lock a global, read the environment or print. (With
-  /// VITRAIL_ONEDNN=1, oneDNN allocates inside its own call, on every tile.)
+  /// One picture. A picture of exactly the network's size is borrowed as it is (unless
+  /// SessionOptions::always_preprocess is set); another one is resized and cropped first as the model's configuration
+  /// says, which allocates only when its size or format differ from the last one's. Never throws; the success path does
+  /// not allocate, lock a global, read the environment or print. (With VITRAIL_ONEDNN=1, oneDNN allocates inside its
+  /// own call, on every tile.)
   Result<Output> run(const ImageView& image) noexcept;
 
   /// The same of a picture that comes row by row: rows go into the resize as they arrive, and only those under its

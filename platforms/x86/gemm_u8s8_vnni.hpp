@@ -26,7 +26,7 @@ struct Vnni {
   static constexpr LayoutS8 layout{strip, 4};         ///< so that they come in the order in which they lie
 
   /// Fetches a tile's share of what comes after it, some bytes with every four of k, so that it never waits for many
-  /// lines at once. Few rows have no time for it: of two lines or more at a step it fetches none.
+  /// lines at once. Few rows have no time for it: where a step would be two lines or more, it stays where it is.
   struct Fetch {
     const std::int8_t* at;
     std::ptrdiff_t step;

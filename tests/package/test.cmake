@@ -28,6 +28,11 @@ else()
   file(RENAME ${out}/prefix ${out}/moved)  # a path of the build or the prefix in an installed file would be found out
   set(from -Dvitrail_ROOT=${out}/moved)
 endif()
+if(HOW STREQUAL "static")
+  # Where a codec's library is missing, so is the component, and only whoever needs it minds.
+  run(${configure} -S ${SOURCE}/tests/package -B ${out}/without -DWITHOUT_CODECS=ON -DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON
+      -DCMAKE_DISABLE_FIND_PACKAGE_PNG=ON -DCMAKE_DISABLE_FIND_PACKAGE_WebP=ON ${from})
+endif()
 run(${configure} -S ${SOURCE}/tests/package -B ${out}/build ${from})
 run(${CMAKE_COMMAND} --build ${out}/build)
 run(${EMULATOR} ${out}/build/examples/camera ${SOURCE}/models/demo)

@@ -55,8 +55,7 @@ Result<AtomicFile> AtomicFile::create(const fs::path& target) {
   const fs::path real = followed(target);
   std::random_device random;
   for (int attempt = 0; attempt < 16; ++attempt) {
-    fs::path beside = real;
-    beside += ".part" + std::to_string(random());
+    const fs::path beside = real.parent_path() / (".vitrail-" + std::to_string(random()) + ".part");
     // "x": never opens a file that is there. The mode is the user's umask's, as for any other file, or that of the file
     // it replaces.
     if (std::FILE* file = std::fopen(beside.c_str(), "wbx")) {

@@ -7,8 +7,9 @@
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs FILE
 
-#include <jerror.h>
 #include <jpeglib.h>
+
+#include <jerror.h>  // which messages there are, jpeglib.h's macros say
 
 namespace vitrail::codec {
 namespace {
@@ -33,7 +34,7 @@ Decoder& decoder_of(j_common_ptr info) { return *static_cast<Decoder*>(info->cli
 }
 
 // libjpeg goes on after damage and fills the rest with grey. A grey half of a picture is a wrong answer, so it ends
-// here; warnings about anything but missing or damaged pixels are harmless.
+// here. Other warnings say nothing about pixels, or are also given of what sound cameras write (bytes before a marker).
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;
   switch (info->err->msg_code) {
@@ -41,6 +42,9 @@ void on_message(j_common_ptr info, int level) {
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
     case JWRN_MUST_RESYNC:
+#if JPEG_LIB_VERSION >= 70 || defined(C_ARITH_CODING_SUPPORTED) || defined(D_ARITH_CODING_SUPPORTED)
+    case JWRN_ARITH_BAD_CODE:
+#endif
       fail(info);
     default:
       break;
@@ -143,7 +147,11 @@ class Reader {
   }
 
  private:
-  Status damaged() const { return Error{ErrorCode::bad_file, std::string("damaged JPEG: ") + decoder_.message}; }
+  Status damaged() const {
+    if (decoder_.errors.msg_code == JERR_OUT_OF_MEMORY)
+      return Error{ErrorCode::out_of_memory, "not enough memory for its pixels"};
+    return Error{ErrorCode::bad_file, std::string("damaged JPEG: ") + decoder_.message};
+  }
 
   Decoder decoder_;
   std::vector<std::uint8_t> inks_;

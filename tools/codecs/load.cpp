@@ -36,7 +36,7 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
     bytes.reserve(size + 1);
   for (std::size_t got = 1; got > 0;) {
     const std::size_t used = bytes.size();
-    bytes.resize(std::max(std::min(bytes.capacity(), used + kBlock), used + 4096));
+    bytes.resize(used < bytes.capacity() ? std::min(bytes.capacity(), used + kBlock) : used + kBlock);
     got = std::fread(bytes.data() + used, 1, bytes.size() - used, file.get());
     bytes.resize(used + got);
     if (bytes.size() > max_bytes) return failed("is larger than " + std::to_string(max_bytes >> 20) + " MiB");

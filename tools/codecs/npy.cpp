@@ -81,7 +81,8 @@ Result<Header> parse_header(Bytes file) {
   const auto type = value_of(dict, "descr"), fortran = value_of(dict, "fortran_order"), shape = value_of(dict, "shape");
   if (!type || !fortran || !shape) return damaged("the header must hold descr, fortran_order and shape");
   if (type->substr(0, 5) != "'|u1'" && type->substr(0, 5) != "\"|u1\"")
-    return Error{ErrorCode::unsupported, ".npy with elements of type " + std::string(type->substr(0, type->find(','))) +
+    return Error{ErrorCode::unsupported, ".npy with elements of type " +
+                                             std::string(type->substr(0, std::min<std::size_t>(type->find(','), 32))) +
                                              ", expected '|u1' (uint8)"};
   if (!fortran->starts_with("False")) return Error{ErrorCode::unsupported, ".npy in Fortran order, expected C order"};
   if (const Status good = parse_shape(*shape, header); !good) return good.error();

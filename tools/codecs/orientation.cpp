@@ -127,6 +127,8 @@ int png_orientation(Bytes file) {
 }
 
 int webp_orientation(Bytes file) {
+  if (const auto length = Reader(file, false).u32(4))
+    file = file.first(std::min<std::size_t>(file.size(), 8 + std::size_t{*length}));
   std::optional<int> found;
   std::string_view xmp;
   const Reader reader(file, false);

@@ -1,7 +1,12 @@
 // draw_signs: writes sets of pictures for train.py.
 //
-//   draw_signs --seed S --first I --count N --size 64 -o pictures.npy --labels-out labels.npy    u8 [N, size, size, 3],
-//   s32 [N] draw_signs --samples DIR    two pictures of every class, <label>-<n>.ppm
+//   draw_signs --seed S --first I --count N --size 64 -o pictures.npy --labels-out labels.npy
+//
+//       u8 [N, size, size, 3] and s32 [N]
+//
+//   draw_signs --samples DIR
+//
+//       two pictures of every class, <label>-<n>.ppm
 //
 // Picture i is draw_sign(S + i, label_of(i), size) for i = I … I + N − 1.
 #include <array>

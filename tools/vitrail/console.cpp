@@ -16,7 +16,10 @@ bool starts_letter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0)
 }  // namespace
 
 void report(std::string_view message) {
-  std::fprintf(stderr, "vitrail: %.*s\n", static_cast<int>(message.size()), message.data());
+  std::string text(message);
+  for (char& byte : text)  // files and their names can hold what terminals obey
+    if (static_cast<unsigned char>(byte) < ' ' || byte == 0x7f) byte = '?';
+  std::fprintf(stderr, "vitrail: %s\n", text.c_str());
 }
 
 void report(const Error& error) { report(error.message); }

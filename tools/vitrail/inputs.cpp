@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -191,14 +192,17 @@ Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& i
 }
 
 Status check_outputs(std::initializer_list<std::string> paths) {
+  std::vector<fs::path> files;
   for (const std::string& path : paths) {
     if (path.empty()) continue;
     const fs::path folder = fs::path(path).parent_path();
     std::error_code ignored;
     if (!folder.empty() && !fs::is_directory(folder, ignored))
       return Error{ErrorCode::io, path + ": cannot be written: there is no folder " + folder.string()};
-    if (std::count(paths.begin(), paths.end(), path) > 1)
+    const fs::path file = fs::weakly_canonical(path, ignored);
+    if (std::find(files.begin(), files.end(), file) != files.end())
       return Error{ErrorCode::invalid_argument, path + ": found as the name of two files to write, expected one each"};
+    files.push_back(file);
   }
   return {};
 }
@@ -211,10 +215,9 @@ CLI::Validator not_empty() {
 CLI::Validator number_in(double low, double high) {
   return CLI::Validator(
       [=](const std::string& text) {
-        double value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool number = error == std::errc() && end == text.data() + text.size();
-        return number && value >= low && value <= high
+        char* end = nullptr;  // from_chars of a double is missing from some standard libraries
+        const double value = std::strtod(text.c_str(), &end);
+        return !text.empty() && *end == '\0' && value >= low && value <= high
                    ? std::string()
                    : "found " + text + ", expected " + decimal(low, 0) + " … " + decimal(high, 0);
       },

@@ -50,12 +50,12 @@ Status check_patch(Size size, int patch) {
   return {};
 }
 
-/// "vit_base_patch16_224" → "vit_base": which patches are compared is what --patch says. Other networks than plain ones
-/// have names that go on differently.
+/// "vit_base_patch16_224.augreg_in21k" → "vit_base": which patches are compared is what --patch says. Other networks
+/// than plain ones have names that go on differently.
 Status take_encoder(std::string& architecture) {
   const std::string name = architecture;
   architecture.resize(std::min(name.find("_patch"), name.size()));
-  static const std::regex plain("_patch[0-9]+(_[0-9]+)?");
+  static const std::regex plain("_patch[0-9]+(_[0-9]+)?(_in21k)?([.].*)?");
   if (architecture == name || std::regex_match(name.substr(architecture.size()), plain)) return {};
   return Error{ErrorCode::invalid_argument,
                "--arch: found " + name + ", expected a plain ViT or DeiT such as vit_small or vit_small_patch16_224"};

@@ -43,13 +43,16 @@ double cosine(std::span<const float> a, std::span<const float> b) {
   return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
 }
 
-/// Each file once, under the first of its names.
+/// Each path once, under the first of its spellings, and the first file under no other name.
 void drop_repeated(std::vector<std::string>& paths) {
-  std::set<std::filesystem::path> seen;
+  namespace fs = std::filesystem;
+  const std::string first = paths.front();
+  std::set<fs::path> seen;
   std::erase_if(paths, [&](const std::string& path) {
-    std::error_code ignored;
-    const auto real = std::filesystem::canonical(path, ignored);
-    return !ignored && !seen.insert(real).second;
+    std::error_code error, ignored;
+    const auto real = fs::canonical(path, error);
+    if (error) return false;
+    return !seen.insert(real).second || (seen.size() > 1 && fs::equivalent(path, first, ignored));
   });
 }
 

@@ -24,17 +24,21 @@
 namespace vitrail {
 
 struct LoadImageOptions {
-  bool apply_exif = true;  ///< turn the picture as its EXIF orientation says (Pillow's ImageOps.exif_transpose)
+  /// Turn the picture as its EXIF orientation says (Pillow's ImageOps.exif_transpose). Of a PNG, its eXIf chunk and
+  /// plain XMP are read, but no text profiles of ImageMagick and no compressed XMP.
+  bool apply_exif = true;
 };
 
 /// Reads a picture; the format is told by the file's first bytes, not by its name.
-///  * JPEG, PNG, WebP (not animated), PNM → rgb8, byte for byte what Pillow's `Image.open(file).convert("RGB")` gives:
-///  alpha is dropped without
-///    blending, gamma and colour profiles are ignored, 16-bit grey is clipped at 255 and 16-bit colour keeps its high
-///    byte.
+///
+///  * JPEG, PNG, WebP (not animated), PNM → rgb8, byte for byte what Pillow's `Image.open(file).convert("RGB")` gives.
+///    Alpha is dropped without blending, gamma and colour profiles are ignored; 16-bit grey is clipped at 255, 16-bit
+///    colour keeps its high byte.
+///
 ///  * .npy of u8 [height, width] or [height, width, 1 | 3 | 4] → gray8, rgb8 or rgba8, as it is.
-/// At most 32768 pixels a side and 2^28 pixels. A truncated or damaged file is refused, also where libjpeg would only
-/// warn.
+///
+/// At most 32768 pixels a side and 2^28 pixels. A file that is truncated, or whose pixels are found damaged, is
+/// refused, also where libjpeg would only warn.
 Result<Image> load_image(const std::filesystem::path& path, const LoadImageOptions& options = {});
 
 /// The same from memory; `name` is what error messages call it.
