@@ -115,7 +115,7 @@ Convolution::Impl::Impl(const WindowGrid& windows, int out, std::span<const floa
 
   scratch_of(nullptr, &scratch_bytes);
   const auto threads = static_cast<std::size_t>(executor.threads());
-  scratch_memory = allocate_aligned(addressable<std::byte>(std::uint64_t{scratch_bytes} * threads));
+  scratch_memory = allocate_aligned(std::uint64_t{scratch_bytes} * threads);
   for (std::size_t t = 0; t < threads; ++t)
     scratch.push_back(scratch_of(scratch_memory.get() + t * scratch_bytes, nullptr));
 }

@@ -52,7 +52,7 @@ Engine::Engine(Selection selection, Executor* executor, int threads, const Exten
       heads_{attention, largest.tokens, largest.num_heads, largest.head_dim} {
   scratch_of(nullptr, &scratch_bytes_);
   const auto count = static_cast<std::size_t>(executor_.threads());
-  scratch_memory_ = allocate_aligned(addressable<std::byte>(std::uint64_t{scratch_bytes_} * count));
+  scratch_memory_ = allocate_aligned(std::uint64_t{scratch_bytes_} * count);
   for (std::size_t t = 0; t < count; ++t)
     scratch_.push_back(scratch_of(scratch_memory_.get() + t * scratch_bytes_, nullptr));
 }

@@ -24,19 +24,20 @@ struct AlignedDelete {
 };
 using AlignedBytes = std::unique_ptr<std::byte[], AlignedDelete>;
 
-/// Zero-filled; throws std::bad_alloc.
-inline AlignedBytes allocate_aligned(std::size_t bytes) {
-  auto* p = static_cast<std::byte*>(::operator new[](align_up(bytes + 1), std::align_val_t{storage_alignment}));
-  std::memset(p, 0, align_up(bytes + 1));
-  return AlignedBytes(p);
-}
-
 /// `count` of T's as a size, where this machine can address them; else throws std::bad_alloc.
 template <class T>
 std::size_t addressable(std::uint64_t count) {
   constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max()) - 2 * storage_alignment;
   if (count > most / sizeof(T)) throw std::bad_alloc();
   return static_cast<std::size_t>(count);
+}
+
+/// Zero-filled; throws std::bad_alloc.
+inline AlignedBytes allocate_aligned(std::uint64_t bytes) {
+  const std::size_t whole = align_up(addressable<std::byte>(bytes) + 1);
+  auto* p = static_cast<std::byte*>(::operator new[](whole, std::align_val_t{storage_alignment}));
+  std::memset(p, 0, whole);
+  return AlignedBytes(p);
 }
 
 /// Owns many aligned arrays that live equally long.

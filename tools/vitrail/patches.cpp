@@ -54,7 +54,7 @@ Result<Image> draw_patch(const ImageView& picture, const PatchGrid& grid, int to
   constexpr Color kMark{255, 176, 32};
   const PixelRect rect = grid.rect(token);
   const int longer = std::max(rect.width, rect.height);
-  const int cell = std::clamp(std::clamp(drawn.height() / 2 / longer, 6, 40), 1, std::max(kLargest / longer, 1));
+  const int cell = std::min(std::clamp(drawn.height() / 2 / longer, 6, 40), std::max(kLargest / longer, 1));
   const int dot = std::max(cell - 1, 1);
   const std::string title =
       "token " + std::to_string(token) + "  y " + std::to_string(rect.y) + "  x " + std::to_string(rect.x);
@@ -67,8 +67,7 @@ Result<Image> draw_patch(const ImageView& picture, const PatchGrid& grid, int to
   if (std::max(width, height) > max_image_side)
     return Error{ErrorCode::invalid_argument, "--token: found " + std::to_string(width) + " x " +
                                                   std::to_string(height) +
-                                                  " pixels for the picture and the patch "
-                                                  "beside it, expected at most " +
+                                                  " pixels for the picture and the patch beside it, expected at most " +
                                                   std::to_string(max_image_side) + " a side"};
   Image canvas(width, height, PixelFormat::rgb8);
   fill(canvas, {0, 0, canvas.width(), canvas.height()}, kPaper);
