@@ -20,7 +20,8 @@ N align_up(N n, std::type_identity_t<N> unit = storage_alignment) {
 }
 
 struct AlignedDelete {
-  void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{storage_alignment}); }
+  std::size_t alignment = storage_alignment;
+  void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{alignment}); }
 };
 using AlignedBytes = std::unique_ptr<std::byte[], AlignedDelete>;
 
@@ -32,29 +33,30 @@ std::size_t addressable(std::uint64_t count) {
   return static_cast<std::size_t>(count);
 }
 
-/// Zero-filled; throws std::bad_alloc.
-inline AlignedBytes allocate_aligned(std::uint64_t bytes) {
-  const std::size_t whole = align_up(addressable<std::byte>(bytes) + 1);
-  auto* p = static_cast<std::byte*>(::operator new[](whole, std::align_val_t{storage_alignment}));
-  std::memset(p, 0, whole);
-  return AlignedBytes(p);
-}
+/// Not filled; throws std::bad_alloc. Blocks of some megabytes are in huge pages, where the system has them to give:
+/// what reads all weights for each picture would otherwise wait for the addresses of thousands of small ones.
+AlignedBytes reserve_aligned(std::uint64_t bytes);
 
-/// Owns many aligned arrays that live equally long.
+/// The same, zero-filled.
+AlignedBytes allocate_aligned(std::uint64_t bytes);
+
+/// Owns many aligned arrays that live equally long, side by side in a few blocks.
 class Storage {
  public:
+  /// Zero-filled; throws std::bad_alloc.
   template <class T>
   T* make(std::uint64_t count) {
-    const std::size_t bytes = addressable<T>(count) * sizeof(T);
-    blocks_.push_back(allocate_aligned(bytes));
-    bytes_ += bytes;
-    return reinterpret_cast<T*>(blocks_.back().get());
+    return reinterpret_cast<T*>(take(addressable<T>(count) * sizeof(T)));
   }
+  /// Of the arrays, without what is left of the last block.
   std::size_t bytes() const { return bytes_; }
 
  private:
+  std::byte* take(std::size_t bytes);
+
   std::vector<AlignedBytes> blocks_;
-  std::size_t bytes_ = 0;
+  std::byte* next_ = nullptr;
+  std::size_t left_ = 0, bytes_ = 0;
 };
 
 /// Hands out parts of a block; with no block it only measures. Parts of a region that begins at the same mark share

@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 using namespace vitrail;
 
 TEST_CASE("what this machine cannot address is no memory") {
@@ -35,4 +39,31 @@ TEST_CASE("parts begin at cache lines, and what is taken after a rewind shares m
   CHECK(c == b);
   CHECK(d == b + 320);
   CHECK(layout.size_bytes() == 64 + 320 + 64);
+}
+
+TEST_CASE("large blocks begin at huge pages, and all are zero") {
+  for (const std::uint64_t bytes : {0u, 1u, 4096u, (2u << 20) - 1, 2u << 20, (2u << 20) + 1, 9u << 20}) {
+    CAPTURE(bytes);
+    const AlignedBytes block = allocate_aligned(bytes);
+    CHECK(reinterpret_cast<std::uintptr_t>(block.get()) % (bytes < 2u << 20 ? 64 : 2 << 20) == 0);
+    CHECK(std::count(block.get(), block.get() + bytes, std::byte{0}) == static_cast<std::ptrdiff_t>(bytes));
+  }
+}
+
+TEST_CASE("arrays of a storage are zero, aligned, apart, and stay where they are") {
+  Storage storage;
+  std::vector<std::pair<std::uint8_t*, std::size_t>> arrays;
+  std::size_t bytes = 0;
+  for (const std::size_t size : {1u, 0u, 64u, 70'000u, 3u << 20, 100u, 65u, 40u << 20, 7u}) {
+    auto* array = storage.make<std::uint8_t>(size);
+    CHECK(reinterpret_cast<std::uintptr_t>(array) % 64 == 0);
+    CHECK(std::count(array, array + size, 0) == static_cast<std::ptrdiff_t>(size));
+    arrays.emplace_back(array, size);
+    std::fill_n(array, size, static_cast<std::uint8_t>(arrays.size()));
+    CHECK(storage.bytes() == (bytes += size));
+  }
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    const auto [array, size] = arrays[i];
+    CHECK(std::count(array, array + size, static_cast<std::uint8_t>(i + 1)) == static_cast<std::ptrdiff_t>(size));
+  }
 }
