@@ -59,9 +59,12 @@ void prefetch(const std::byte* data, std::size_t bytes) {
 }  // namespace
 
 std::uint64_t Engine::heads_bytes() const {
-  const std::size_t one = heads_.dtype == DType::int8 ? KeysAndValuesS8(Layout(nullptr), heads_).bytes
-                                                      : KeysAndValuesF32(Layout(nullptr), heads_).bytes;
-  return std::uint64_t{one} * static_cast<std::uint64_t>(heads_.count);
+  const auto bytes = [](const Heads& h) {
+    const std::size_t one =
+        h.dtype == DType::int8 ? KeysAndValuesS8(Layout(nullptr), h).bytes : KeysAndValuesF32(Layout(nullptr), h).bytes;
+    return std::uint64_t{one} * static_cast<std::uint64_t>(h.count);
+  };
+  return std::max(bytes(heads_), class_queries_ > 0 ? bytes(class_heads()) : 0);
 }
 
 void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
@@ -69,9 +72,12 @@ void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
   // A block of queries is a tile's rows: scores stay in the cache.
   const auto query_block = static_cast<std::size_t>(kernels_.gemm_tile.max_rows);
   if (heads_.dtype == DType::int8) {
+    const auto of_class = std::min(query_block, static_cast<std::size_t>(class_queries_)),
+               whole = static_cast<std::size_t>(embed_dim_);
     s.scores = layout.take<float>(3 * align_up(tokens));
-    s.acc = layout.take<std::int32_t>(query_block * std::max(align_up(tokens), align_up(dim)));
-    s.q = layout.take<std::uint8_t>(query_block * align_up(dim));
+    s.acc = layout.take<std::int32_t>(
+        std::max(query_block * std::max(align_up(tokens), align_up(dim)), of_class * align_up(whole)));
+    s.q = layout.take<std::uint8_t>(std::max(query_block * align_up(dim), of_class * align_up(whole)));
     s.p = layout.take<std::uint8_t>(query_block * align_up(tokens));
     s.quant = layout.take<RowQuant>(query_block);
   } else {
@@ -105,7 +111,7 @@ void Engine::each_matrix(const Function& pack) {
 void Engine::attend_int8(const Attended& a) {
   const int tokens = heads_.tokens, dim = heads_.head_dim;
   const auto D = static_cast<std::size_t>(dim);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  const float scale = heads_.scale;
 
   each_matrix([&](int index, bool of_keys) {
     const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, index);
@@ -179,7 +185,7 @@ void Engine::attend_f32(const Attended& a) {
   const int token_panels = ceil_div(tokens, PackedF32::panel), dim_panels = ceil_div(dim, PackedF32::panel);
   const std::size_t ld_scores = static_cast<std::size_t>(token_panels) * PackedF32::panel;
   const std::size_t ld_context = static_cast<std::size_t>(dim_panels) * PackedF32::panel;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  const float scale = heads_.scale;
 
   each_matrix([&](int index, bool of_keys) {
     const auto packed = head<KeysAndValuesF32>(a.heads, heads_, index);

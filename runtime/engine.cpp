@@ -49,7 +49,9 @@ Engine::Engine(Selection selection, Executor* executor, int threads, const Exten
       executor_(executor ? *executor : *own_threads_),
       row_tasks_(executor_.threads()),
       max_row_(std::max({largest.embed_dim, largest.mlp_dim, largest.patch_size})),
-      heads_{attention, largest.tokens, largest.num_heads, largest.head_dim} {
+      embed_dim_(largest.embed_dim),
+      class_queries_(attention == DType::int8 ? largest.class_queries : 0),
+      heads_{attention, largest.tokens, largest.num_heads, largest.head_dim, 0} {
   scratch_of(nullptr, &scratch_bytes_);
   const auto count = static_cast<std::size_t>(executor_.threads());
   scratch_memory_ = allocate_aligned(std::uint64_t{scratch_bytes_} * count);
@@ -219,8 +221,8 @@ void Engine::linear(const char* name, const Rows& rows, const Linear& linear, Ac
     const Scratch& s = scratch_[static_cast<std::size_t>(thread)];
     const int m = block.count, n0 = tile_index * columns, n = std::min(columns, linear.out - n0);
     const auto row = static_cast<std::size_t>(block.first);
-    const Epilogue epilogue{linear.bias + n0, activation, residual ? residual + row * ld_residual + n0 : nullptr,
-                            ld_residual};
+    const Epilogue epilogue{linear.bias ? linear.bias + n0 : nullptr, activation,
+                            residual ? residual + row * ld_residual + n0 : nullptr, ld_residual};
     float* out = dst + row * ld_dst + n0;
     if (linear.s8.data) {
       const GemmU8S8Tile tile{.a = rows.q + row * rows.ldq_bytes,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 
@@ -46,6 +47,7 @@ struct Heads {
   int tokens = 0;    ///< T
   int count = 0;     ///< num_heads
   int head_dim = 0;  ///< elements
+  float scale = 0;   ///< of the scores: 1/√head_dim, unless queries were multiplied with a matrix
 };
 
 /// What a thread needs for a block of queries of one head; which parts exist depends on the arithmetic.
@@ -65,7 +67,12 @@ class Engine {
   /// @param attention  of the products Q·Kᵀ and P·V
   Engine(Selection selection, Executor* executor, int threads, const Extent& largest, DType attention);
   /// The shape of attention() from now on.
-  void shape_attention(int tokens, int heads, int head_dim) { heads_ = {heads_.dtype, tokens, heads, head_dim}; }
+  void shape_attention(int tokens, int heads, int head_dim) {
+    shape_attention(tokens, heads, head_dim, 1.0f / std::sqrt(static_cast<float>(head_dim)));
+  }
+  void shape_attention(int tokens, int heads, int head_dim, float scale) {
+    heads_ = {heads_.dtype, tokens, heads, head_dim, scale};
+  }
 
   const Kernels& kernels() const { return kernels_; }
   /// Times operations from now on; room for `operations` of them per run.
@@ -206,8 +213,9 @@ class Engine {
   std::unique_ptr<ThreadPool> own_threads_;  ///< unless the application has its own
   Executor& executor_;
   RowTasks row_tasks_;
-  int max_row_ = 0;
+  int max_row_ = 0, embed_dim_ = 0, class_queries_ = 0;
   Heads heads_;
+  Heads class_heads() const { return {heads_.dtype, heads_.tokens, 1, embed_dim_, heads_.scale}; }
   std::size_t scratch_bytes_ = 0;
   AlignedBytes scratch_memory_;
   std::vector<Scratch> scratch_;

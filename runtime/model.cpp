@@ -9,6 +9,8 @@ namespace vitrail {
 namespace {
 
 /// Multiply-accumulates of one picture: patch embedding, blocks (linear layers and both attention products), heads.
+/// What class tokens attend apart is counted where it takes the place of other products, not where it is done besides
+/// them.
 std::uint64_t count_macs(const Weights& w, const VitConfig& c, const Request& request) {
   const auto N = static_cast<std::uint64_t>(c.num_patches()), T = static_cast<std::uint64_t>(c.num_tokens()),
              D = static_cast<std::uint64_t>(c.embed_dim);
@@ -18,10 +20,16 @@ std::uint64_t count_macs(const Weights& w, const VitConfig& c, const Request& re
   if (request.wants(Outputs::patch_embed)) macs = 2 * N * of(w.patch);  // once more, without positions
   for (int i = 0; i < blocks; ++i) {
     const Block& b = w.blocks[static_cast<std::size_t>(i)];
-    const int rows = i + 1 == c.num_layers ? request.last_rows(w, c.num_tokens()) : c.num_tokens();
-    const auto R = static_cast<std::uint64_t>(rows);
-    macs += R == T ? T * of(b.qkv) : T * of(b.keys_values()) + R * of(b.queries());
-    macs += 2 * R * T * D + R * (of(b.proj) + of(b.fc1) + of(b.fc2));
+    const bool last = i + 1 == c.num_layers;
+    const auto R = static_cast<std::uint64_t>(last ? request.last_rows(w, c.num_tokens()) : c.num_tokens());
+    const Linear* class_keys = last ? request.class_keys(w) : nullptr;
+    if (class_keys && R <= static_cast<std::uint64_t>(c.class_tokens())) {
+      const std::uint64_t queries = R * static_cast<std::uint64_t>(c.num_heads);
+      macs += R * of(b.queries()) + queries * (of(*class_keys) + 2 * T * D + of(b.values()));
+    } else {
+      macs += (R == T ? T * of(b.qkv) : T * of(b.keys_values()) + R * of(b.queries())) + 2 * R * T * D;
+    }
+    macs += R * (of(b.proj) + of(b.fc1) + of(b.fc2));
   }
   if (request.classifies(w)) macs += of(*w.head) + (w.head_dist ? of(*w.head_dist) : 0);
   if (w.projection && request.wants(Outputs::image_embeds)) macs += of(*w.projection);

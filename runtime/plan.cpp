@@ -190,7 +190,9 @@ void RelativeBias::add(int head, int query, float* scores) const {
 
 Extent extent_of(const Plan& plan) {
   const VitConfig& c = plan.config;
-  Extent e{c.num_tokens(), c.embed_dim, c.mlp_dim, c.num_heads, c.head_dim(), c.num_patches(), c.patch_size()};
+  Extent e{
+      c.num_tokens(), c.embed_dim,     c.mlp_dim,      c.num_heads,
+      c.head_dim(),   c.num_patches(), c.patch_size(), c.attends_class_apart() ? c.class_tokens() * c.num_heads : 0};
   if (!plan.decoder) return e;
   const VitConfig& d = plan.decoder->config;
   e.embed_dim = std::max(e.embed_dim, d.embed_dim);

@@ -36,6 +36,7 @@ struct Plan {
 struct Extent {
   int tokens = 0, embed_dim = 0, mlp_dim = 0, num_heads = 0, head_dim = 0;
   int patches = 0, patch_size = 0;
+  int class_queries = 0;  ///< class tokens times heads, where they attend apart
 };
 Extent extent_of(const Plan& plan);
 

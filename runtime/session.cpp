@@ -44,6 +44,7 @@ struct Session::Impl {
         pictures(largest.config.preprocess, largest.config.channels, options.max_batch, engine.kernels(),
                  options.always_preprocess) {
     const VitConfig& c = largest.config;
+    request.attention = engine.attention_dtype();
     if (!layers.empty()) request.outputs = request.outputs | Outputs::intermediate_layers;
     if (request.wants(Outputs::attentions) && attention_layers.empty()) {
       attention_layers.resize(static_cast<std::size_t>(c.num_layers));
@@ -77,6 +78,12 @@ struct Session::Impl {
     engine.prepare(weights.patch, c.num_patches());
     const int last_rows = request.last_rows(weights, c.num_tokens());
     if (last_rows > 0) engine.prepare(block.queries(), last_rows);
+    if (const Linear* keys = request.class_keys(weights); keys && last_rows > 0) {
+      const int rows = std::min(last_rows, c.class_tokens());
+      engine.prepare(block.queries(), rows);
+      engine.prepare(*keys, rows * c.num_heads);
+      engine.prepare(block.values(), rows * c.num_heads);
+    }
     for (int b = 1; b <= group_size(max_batch, engine.threads()); ++b) {
       for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) engine.prepare(*l, b * c.num_tokens());
       for (const auto* l : {&block.proj, &block.fc1, &block.fc2})

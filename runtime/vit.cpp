@@ -178,9 +178,6 @@ int Request::blocks(const Weights& w, int tokens) const {
   return last + 1;
 }
 
-namespace {
-
-/// Rows first … first + count − 1.
 Rows slice(Rows rows, std::size_t first, int count) {
   rows.count = count;
   rows.quant += first;
@@ -190,6 +187,8 @@ Rows slice(Rows rows, std::size_t first, int count) {
     rows.q += first * rows.ldq_bytes;
   return rows;
 }
+
+namespace {
 
 RowOperation slice(RowOperation o, std::size_t first, int count) {
   if (!o) return o;
@@ -215,21 +214,17 @@ void project(Engine& e, const Plan& plan, const Block& block, const Rows& a, Sta
   for (std::size_t b = 0; b < B; ++b) e.rotate(plan, s.qkv + 3 * b * T * D, 3 * D, 2 * plan.config.num_heads);
 }
 
-}  // namespace
-
-void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, State& s, int batch, int tokens, int rows,
-               const RelativeBias* bias, float* maps) {
+/// What attention gives the first `rows` tokens of each picture: a [B·R, D].
+void attend(Engine& e, const Plan& plan, const Block& block, State& s, int batch, int tokens, int rows,
+            const RelativeBias* bias, float* maps, Rows& a) {
   const VitConfig& c = plan.config;
-  const int count = batch * rows;
-  const auto D = static_cast<std::size_t>(c.embed_dim), M = static_cast<std::size_t>(c.mlp_dim);
-  const auto T = static_cast<std::size_t>(tokens), R = static_cast<std::size_t>(rows), TD = T * D;
-
-  Rows a = rows_of(s, dtype, batch * tokens, c.embed_dim, s.rows);
+  const auto D = static_cast<std::size_t>(c.embed_dim), T = static_cast<std::size_t>(tokens);
+  const auto R = static_cast<std::size_t>(rows), TD = T * D;
   e.norm(s.x, block.norm1, c.layer_norm_eps, a);       // a [B·T, D]
   project(e, plan, block, a, s, batch, tokens, rows);  // qkv [B·T, 3D]
   e.shape_attention(tokens, c.num_heads, c.head_dim());
   const bool all = rows == tokens;
-  a.count = count;
+  a.count = batch * rows;
   const RowOperation context = all ? Engine::quantized(s.qkv, 3 * D, a) : Engine::quantized(s.rows, D, a);
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) {
     float* qkv = s.qkv + 3 * b * TD;
@@ -237,10 +232,27 @@ void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, Sta
                 maps ? maps + b * static_cast<std::size_t>(c.num_heads) * T * T : nullptr,
                 all ? slice(context, b * T, tokens) : RowOperation{});  // queries [B·T, D]
     if (all) continue;
-    std::copy_n(s.x + b * TD, R * D, s.x + b * R * D);                                              // x [B, R, D]
     for (std::size_t r = 0; r < R; ++r) std::copy_n(qkv + r * 3 * D, D, s.rows + (b * R + r) * D);  // rows [B·R, D]
   }
   if (!all) e.apply(context);  // a [B·R, D]
+}
+
+}  // namespace
+
+void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, State& s, int batch, int tokens, int rows,
+               const RelativeBias* bias, float* maps, const Linear* class_keys) {
+  const VitConfig& c = plan.config;
+  const int count = batch * rows, own = class_keys ? std::min(rows, c.class_tokens()) : 0;
+  const auto D = static_cast<std::size_t>(c.embed_dim), M = static_cast<std::size_t>(c.mlp_dim);
+  const auto TD = static_cast<std::size_t>(tokens) * D, RD = static_cast<std::size_t>(rows) * D;
+
+  Rows a = rows_of(s, dtype, batch * tokens, c.embed_dim, s.rows);
+  if (own > 0) attend_class(e, plan, block, *class_keys, s, batch, tokens, own);
+  if (rows > own) attend(e, plan, block, s, batch, tokens, rows, bias, maps, a);  // a [B·R, D]
+  a.count = count;
+  if (own > 0) put_class(e, c, s, batch, tokens, rows, own, a, maps);  // a [B·R, D]
+  for (std::size_t b = 0; rows < tokens && b < static_cast<std::size_t>(batch); ++b)
+    std::copy_n(s.x + b * TD, RD, s.x + b * RD);  // x [B·R, D]
   const Rows n = rows_of(s, dtype, count, c.embed_dim, s.rows);
   e.linear("proj", a, block.proj, Activation::none, s.x, D, s.x, D,     // x += [B·R, D]
            Engine::normalized(s.x, block.norm2, c.layer_norm_eps, n));  // n [B·R, D]
@@ -287,10 +299,12 @@ void forward_group(Engine& e, const Weights& w, const Plan& plan, State& s, std:
   keep_hidden_state(0);
   for (int i = 0; i < blocks; ++i) {
     const auto block = static_cast<std::size_t>(i);
-    const int rows = i + 1 == c.num_layers ? request.last_rows(w, tokens) : tokens;
+    const bool last = i + 1 == c.num_layers;
+    const int rows = last ? request.last_rows(w, tokens) : tokens;
     float* maps = slot(request.attention_layers, i, s.attentions, maps_size);
     transform(e, w.dtype, plan, w.blocks[block], s, batch, tokens, rows,
-              plan.biases.empty() ? nullptr : &plan.biases[block], maps);  // x [G·R, D]
+              plan.biases.empty() ? nullptr : &plan.biases[block], maps,
+              last ? request.class_keys(w) : nullptr);  // x [G·R, D]
     tokens = rows;
     keep_hidden_state(block + 1);
     float* layer = slot(request.layers, i, s.layers, B * T * D);
@@ -320,75 +334,6 @@ void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<
     State of_group = s.from(first, plan.config);
     forward_group(e, w, plan, of_group, pictures.subspan(first, std::min(group, B - first)), B, request);
   }
-}
-
-State State::from(std::size_t first, const VitConfig& c) const {
-  const auto D = static_cast<std::size_t>(c.embed_dim), T = static_cast<std::size_t>(c.num_tokens());
-  const auto labels = static_cast<std::size_t>(c.num_labels);
-  State s = *this;
-  const auto skip = [first](float*& kept, std::size_t of_picture) {
-    if (kept) kept += first * of_picture;
-  };
-  skip(s.x, T * D);
-  skip(s.cls, D);
-  skip(s.pooled, D);
-  skip(s.registers, static_cast<std::size_t>(c.registers) * D);
-  skip(s.image_embeds, static_cast<std::size_t>(c.projection_dim));
-  skip(s.head_rows, 2 * D);
-  skip(s.logits, labels);
-  skip(s.logits_dist, labels);
-  skip(s.patch_embed, static_cast<std::size_t>(c.num_patches()) * D);
-  for (float** of_layers : {&s.hidden_states, &s.layers}) skip(*of_layers, T * D);
-  skip(s.attentions, static_cast<std::size_t>(c.num_heads) * T * T);
-  return s;
-}
-
-State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan& largest, int max_batch,
-                   const Request& request) {
-  const VitConfig& c = largest.config;
-  const Extent extent = extent_of(largest);
-  const bool f32 = w.dtype == DType::f32;
-  const auto B = static_cast<std::uint64_t>(max_batch), N = static_cast<std::uint64_t>(extent.patches);
-  const auto G = static_cast<std::uint64_t>(group_size(max_batch, e.threads()));
-  const auto T = static_cast<std::uint64_t>(extent.tokens), D = static_cast<std::uint64_t>(extent.embed_dim);
-  const auto M = static_cast<std::uint64_t>(extent.mlp_dim), K = static_cast<std::uint64_t>(extent.patch_size);
-  const auto labels = static_cast<std::uint64_t>(c.num_labels), L = static_cast<std::uint64_t>(c.num_layers);
-  const auto prefix = static_cast<std::uint64_t>(c.prefix_tokens());
-  State s;
-  s.x = layout.take<float>(B * T * D);
-  s.cls = layout.take<float>(B * D);
-  s.pooled = layout.take<float>(B * D);
-  s.registers = layout.take<float>(B * static_cast<std::uint64_t>(c.registers) * D);
-  s.image_embeds = layout.take<float>(B * static_cast<std::uint64_t>(c.projection_dim));
-  if (c.pool == Pool::cls_and_mean) s.head_rows = layout.take<float>(B * 2 * D);
-  s.logits = layout.take<float>(B * labels);
-  s.logits_dist = layout.take<float>(B * labels);
-  s.quant = layout.take<RowQuant>(std::max(G * T, N));
-  s.rows = layout.take<float>(G * (f32 ? T : std::max<std::uint64_t>(prefix, 1)) * D);
-  if (!f32) s.q = layout.take<std::uint8_t>(G * std::max(T * align_up(D), align_up(2 * D)));
-  if (!f32) s.hidden_q = layout.take<std::uint8_t>(G * T * align_up(M));
-  if (request.wants(Outputs::patch_embed)) s.patch_embed = layout.take<float>(B * N * D);
-  if (request.wants(Outputs::hidden_states)) s.hidden_states = layout.take<float>((L + 1) * B * T * D);
-  s.layers = layout.take<float>(request.layers.size() * B * T * D);
-  s.attentions =
-      layout.take<float>(request.attention_layers.size() * B * static_cast<std::uint64_t>(c.num_heads) * T * T);
-  if (request.reconstruct) {
-    s.predictions = layout.take<float>(N * K);
-    for (auto* bytes : {&s.pixel_patches, &s.predicted, &s.whole}) *bytes = layout.take<std::uint8_t>(N * K);
-  }
-
-  // One after the other in time, so one over the other in memory.
-  const std::size_t shared = layout.mark();
-  s.patches = layout.take<std::uint8_t>(N * align_up(K));
-  if (f32) s.patches_f32 = layout.take<float>(N * K);
-  layout.rewind(shared);
-  s.qkv = layout.take<float>(G * T * 3 * D);
-  s.heads = layout.take<std::byte>(e.heads_bytes());
-  layout.rewind(shared);
-  s.hidden = layout.take<float>(G * T * M);
-  if (c.gated_mlp) s.gates = layout.take<float>(G * T * 2 * M);
-  layout.seal();
-  return s;
 }
 
 }  // namespace vitrail

@@ -16,6 +16,7 @@ struct Request {
   std::span<const int> layers, attention_layers;  ///< blocks, each 0 … L − 1
   bool norm_layers = true;
   bool reconstruct = false;
+  DType attention = DType::int8;
 
   bool wants(Outputs any) const { return has(outputs, any); }
   /// Whether something is made of the pooled vector, or it is wanted itself.
@@ -23,6 +24,10 @@ struct Request {
   bool classifies(const Weights& w) const;
   /// Tokens of each picture that the last block must give, the first ones; 0: none.
   int last_rows(const Weights& w, int tokens) const;
+  /// With which class tokens attend by attend_class in the last block; null: as all tokens.
+  const Linear* class_keys(const Weights& w) const {
+    return w.class_keys && attention == DType::int8 ? &*w.class_keys : nullptr;
+  }
   /// Blocks that must run.
   int blocks(const Weights& w, int tokens) const;
 };
@@ -43,6 +48,11 @@ struct State {
   float* qkv = nullptr;                   ///< [G·T, 3D]; attention's output takes the queries' place
   std::byte* heads = nullptr;             ///< one picture's keys and values, packed
   float* rows = nullptr;                  ///< [G·R, D], R rows at the front; f32: [G·T, D] normalised rows
+  float* class_rows = nullptr;            ///< [G·C, D] with Weights::class_keys, C class tokens
+  float* normed = nullptr;                ///< [T, D] of one picture
+  float* class_queries = nullptr;         ///< [C·heads, D]
+  float* class_values = nullptr;          ///< [C·heads, D and less than a panel]
+  float* class_maps = nullptr;            ///< [G·C·heads, T]
   float* hidden = nullptr;                ///< [G·T, M] inside the MLP
   float* gates = nullptr;                 ///< [G·T, 2M] SwiGLU's two halves
   float* cls = nullptr;                   ///< [B, D]
@@ -73,6 +83,9 @@ Rows rows_of(const State& s, DType dtype, int count, int k, float* f);
 /// The same inside the MLP.
 Rows hidden_rows_of(const State& s, DType dtype, int count, int k);
 
+/// Rows first … first + count − 1.
+Rows slice(Rows rows, std::size_t first, int count);
+
 /// One picture of exactly the plan's size: u8 [image_height, image_width, channels].
 struct Pixels {
   const std::uint8_t* data;
@@ -88,8 +101,17 @@ void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels
 /// @param rows  tokens of each picture that go on, the first ones: x is [batch, rows, D] afterwards
 /// @param bias  what attention adds to its scores, or null
 /// @param maps  room for attention weights [batch, heads, tokens, tokens], or null; needs all rows
+/// @param class_keys  class tokens attend by attend_class, or null
 void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, State& s, int batch, int tokens, int rows,
-               const RelativeBias* bias = nullptr, float* maps = nullptr);
+               const RelativeBias* bias = nullptr, float* maps = nullptr, const Linear* class_keys = nullptr);
+
+/// What attention gives the first `rows` tokens of each picture, class tokens, in s.class_rows, and their weights in
+/// s.class_maps, where there is room for these. Needs the room of s.qkv for a while; s.x stays as it is.
+void attend_class(Engine& e, const Plan& plan, const Block& block, const Linear& class_keys, State& s, int batch,
+                  int tokens, int rows);
+/// Puts it in the place of the first `own` of each picture's rows: a [batch · rows, D], maps as transform's.
+void put_class(Engine& e, const VitConfig& c, const State& s, int batch, int tokens, int rows, int own, const Rows& a,
+               float* maps);
 
 /// Fills what `request` names. Does not allocate or throw.
 void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures,

@@ -48,16 +48,15 @@ class Packer {
   /// @param scale  [out] that multiplies what the layer gives, weights and bias alike (LayerScale, folded); may be null
   Linear linear(const LinearSource& source, const float* scale = nullptr);
   Block block(const BlockSource& source);
-  bool shares_bias(const BlockSource& block) const;
   AttentionPool attention_pool(const AttentionPoolSource& source);
   Decoder decoder(const DecoderSource& source);
   Linear patch_embedding();
+  Linear class_keys(const LinearSource& qkv);
   void tokens();
   void link();
   Linear pack(int out, int in, const float* bias, const std::string& name, const RowReader& row);
   void pack_s8(Linear& linear, std::atomic<bool>& bad, const RowReader& row);
   void pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& row);
-  std::uint64_t source_bytes() const;
 
   const NetworkSource& source_;
   const LoadOptions& options_;
@@ -180,13 +179,7 @@ Block Packer::block(const BlockSource& source) {
           norm(source.norm2),
           linear(source.fc1),
           linear(source.fc2, scale(source.scale2)),
-          shares_bias(source) ? w_.blocks[0].bias : scale(source.bias)};
-}
-
-/// One table of biases may serve all blocks: the first one has it.
-bool Packer::shares_bias(const BlockSource& block) const {
-  const BlockSource& first = source_.blocks[0];
-  return block.bias && &block != &first && block.bias->data == first.bias->data;
+          source_.shares_bias(source) ? w_.blocks[0].bias : scale(source.bias)};
 }
 
 Decoder Packer::decoder(const DecoderSource& source) {
@@ -276,6 +269,20 @@ Linear Packer::patch_embedding() {
   return result;
 }
 
+/// Row k is column k of the keys' weights.
+Linear Packer::class_keys(const LinearSource& qkv) {
+  const int D = w_.config.embed_dim;
+  std::size_t part = 0;
+  std::int64_t first = D;
+  while (first >= qkv.weights[part].shape[0]) first -= qkv.weights[part++].shape[0];
+  const auto width = static_cast<std::size_t>(D);
+  std::vector<float> keys(width * width);
+  to_f32(qkv.weights[part], first * D, static_cast<std::int64_t>(width * width), keys.data());
+  return pack(D, D, nullptr, qkv.weights[part].name, [&](int row, float* dst, float*) {
+    for (std::size_t n = 0; n < width; ++n) dst[n] = keys[n * width + static_cast<std::size_t>(row)];
+  });
+}
+
 void Packer::tokens() {
   const VitConfig& c = w_.config;
   const auto dim = static_cast<std::size_t>(c.embed_dim);
@@ -297,47 +304,14 @@ void Packer::tokens() {
   w_.prefix = prefix;
 }
 
-std::uint64_t Packer::source_bytes() const {
-  std::uint64_t bytes = source_.patch_weight.size_bytes();
-  const auto add = [&](const LinearSource& l) {
-    for (const auto& part : l.weights) bytes += part.size_bytes();
-  };
-  const auto add_norm = [&](const NormSource& n) { bytes += n.weight.size_bytes() + n.bias.size_bytes(); };
-  for (const auto& token : {source_.cls, source_.dist, source_.registers, source_.positions})
-    if (token) bytes += token->size_bytes();
-  const auto add_block = [&](const BlockSource& block) {
-    for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) add(*l);
-    add_norm(block.norm1);
-    add_norm(block.norm2);
-    for (const auto& vector : {block.scale1, block.scale2})
-      if (vector) bytes += vector->size_bytes();
-    if (block.bias && !shares_bias(block)) bytes += block.bias->size_bytes();
-  };
-  for (const auto& block : source_.blocks) add_block(block);
-  for (const auto* n : {&source_.pre_norm, &source_.norm, &source_.pool_norm})
-    if (*n) add_norm(**n);
-  for (const auto* l : {&source_.pooler, &source_.projection, &source_.head, &source_.head_dist})
-    if (*l) add(**l);
-  if (const auto& p = source_.attention_pool) {
-    bytes += p->probe.size_bytes() + p->query.biases[0]->size_bytes();
-    for (const auto* l : {&p->query, &p->key_value, &p->proj, &p->fc1, &p->fc2}) add(*l);
-    add_norm(p->norm);
-  }
-  if (const auto& d = source_.decoder) {
-    bytes += d->mask_token.size_bytes() + d->positions.size_bytes();
-    for (const auto* l : {&d->embed, &d->pixels}) add(*l);
-    for (const auto& block : d->blocks) add_block(block);
-    add_norm(d->norm);
-  }
-  return bytes;
-}
-
 Status Packer::run() {
-  total_ = source_bytes();
+  total_ = source_.size_bytes();
   w_.patch = patch_embedding();
   tokens();
   for (const auto& block : source_.blocks) {
     if (failed()) break;
+    if (&block == &source_.blocks.back() && w_.config.attends_class_apart() && w_.dtype == DType::int8)
+      w_.class_keys = class_keys(block.qkv);  // first: what is packed leaves memory
     w_.blocks.push_back(this->block(block));
   }
   if (source_.pre_norm) w_.pre_norm = norm(*source_.pre_norm);
@@ -372,7 +346,7 @@ void Packer::link() {
 Linear Linear::part(int first, int count) const {
   Linear l = *this;
   l.out = count;
-  l.bias += first;
+  if (l.bias) l.bias += first;
   if (s8.data) {
     l.s8.data = s8.at_panel(first / PackedS8::panel);
     l.s8.n = count;

@@ -44,7 +44,9 @@ struct Block {
   /// some columns of queries, too.
   Linear queries() const { return qkv.part(0, qkv.in); }
   Linear keys_values() const { return qkv.part(first_of_keys(), qkv.out - first_of_keys()); }
+  Linear values() const { return qkv.part(first_of_values(), qkv.out - first_of_values()); }
   int first_of_keys() const { return qkv.in / PackedS8::panel * PackedS8::panel; }
+  int first_of_values() const { return 2 * qkv.in / PackedS8::panel * PackedS8::panel; }
 };
 
 struct AttentionPool {
@@ -78,6 +80,7 @@ struct Weights {
   const float* prefix = nullptr;     ///< [prefix_tokens, D]: CLS, distillation token (with positions), registers
   const float* positions = nullptr;  ///< [table_rows · table_columns, D]; null: rotary
   std::vector<Block> blocks;
+  std::optional<Linear> class_keys;  ///< D → D, int8: the last block's key weights, transposed (class_attention.cpp)
   std::optional<Norm> pre_norm, norm, pool_norm;
   std::optional<AttentionPool> attention_pool;
   std::optional<Linear> pooler, projection, head, head_dist;

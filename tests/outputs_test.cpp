@@ -214,24 +214,33 @@ TEST_CASE("an answer that needs only CLS costs fewer multiplications") {
   const GoldenModel golden(goldens() / "families" / "dinov2");
   const Model model = load(golden.folder(), DType::int8);
   const Input picture(56, 56);
-  const auto macs = [&](Outputs outputs, std::vector<int> layers = {}) {
-    Session session = make(model, {.outputs = outputs, .layers = layers, .profile = true});
+  const std::uint64_t D = 64, M = 128, T = 17, N = 16, K = 588, H = 2;
+  const std::uint64_t of_class = D * D + H * (2 * D * D + 2 * T * D);  // a query; keys and values once for each head
+  struct Macs {
+    std::uint64_t done, of_network;
+  };
+  const auto macs = [&](SessionOptions options) {
+    options.profile = true;
+    Session session = make(model, options);
     REQUIRE(session.run(picture.view));
     std::uint64_t sum = 0;
     for (const Operation& operation : session.profile()) sum += operation.macs;
-    CHECK(sum == session.info().macs);
-    return sum;
+    return Macs{sum, session.info().macs};
   };
-  const auto all = macs(Outputs::tokens), cls = macs(Outputs::cls), first = macs(Outputs::none, {0});
-  // The last of two blocks multiplies keys and values for all 17 tokens, the rest for one.
-  const std::uint64_t D = 64, M = 128, T = 17, N = 16, K = 588;
-  CHECK(all == N * K * D + 2 * (T * (4 * D * D + 2 * D * M) + 2 * T * T * D));
-  CHECK(cls ==
-        N * K * D + T * (4 * D * D + 2 * D * M) + 2 * T * T * D + T * 2 * D * D + 2 * D * D + 2 * D * M + 2 * T * D);
-  CHECK(first == N * K * D + T * (4 * D * D + 2 * D * M) + 2 * T * T * D);
-  CHECK(macs(Outputs::patch_embed) == 2 * N * K * D);
-  CHECK(macs(Outputs::none) == 0);
-  CHECK(model.info().macs == all);
+  const auto same = [](Macs m, std::uint64_t expected) { return m.done == expected && m.of_network == expected; };
+  const std::uint64_t block = T * (4 * D * D + 2 * D * M) + 2 * T * T * D, last = D * D + 2 * D * M;
+  const Macs all = macs({.outputs = Outputs::tokens});
+  CHECK(all.of_network == N * K * D + 2 * block);
+  CHECK(all.done == all.of_network + of_class);
+  CHECK(model.info().macs == all.of_network);
+  CHECK(same(macs({.outputs = Outputs::cls}), N * K * D + block + of_class + last));
+  // In f32, keys and values of all tokens.
+  CHECK(same(macs({.attention = DType::f32, .outputs = Outputs::tokens}), all.of_network));
+  CHECK(same(macs({.attention = DType::f32, .outputs = Outputs::cls}),
+             N * K * D + block + D * D + 2 * T * D * D + 2 * T * D + last));
+  CHECK(same(macs({.outputs = Outputs::none, .layers = {0}}), N * K * D + block));
+  CHECK(same(macs({.outputs = Outputs::patch_embed}), 2 * N * K * D));
+  CHECK(same(macs({.outputs = Outputs::none}), 0));
 }
 
 TEST_CASE("attention maps and layers are the same on every class of CPU") {

@@ -116,7 +116,8 @@ struct Operation {
   const char* kernel;   ///< the class of CPU it was written for, or the provider's name
   double start_ms = 0;  ///< since the encoder began
   double duration_ms = 0;
-  std::uint64_t macs = 0;   ///< multiply-accumulates; 0 where nothing is multiplied
+  std::uint64_t macs = 0;  ///< multiply-accumulates; 0 where nothing is multiplied. All of a run's may be a little more
+                           ///< than ModelInfo::macs: int8's class tokens attend once more in the last block
   std::uint64_t bytes = 0;  ///< activations and weights read and written, each once
 };
 

@@ -53,6 +53,46 @@ Result<NetworkSource> assemble(const std::filesystem::path& folder, Config confi
 
 }  // namespace
 
+bool NetworkSource::shares_bias(const BlockSource& block) const {
+  const BlockSource& first = blocks[0];
+  return block.bias && &block != &first && block.bias->data == first.bias->data;
+}
+
+std::uint64_t NetworkSource::size_bytes() const {
+  std::uint64_t bytes = patch_weight.size_bytes();
+  const auto add = [&](const LinearSource& l) {
+    for (const auto& part : l.weights) bytes += part.size_bytes();
+  };
+  const auto add_norm = [&](const NormSource& n) { bytes += n.weight.size_bytes() + n.bias.size_bytes(); };
+  for (const auto& token : {cls, dist, registers, positions})
+    if (token) bytes += token->size_bytes();
+  const auto add_block = [&](const BlockSource& block) {
+    for (const auto* l : {&block.qkv, &block.proj, &block.fc1, &block.fc2}) add(*l);
+    add_norm(block.norm1);
+    add_norm(block.norm2);
+    for (const auto& vector : {block.scale1, block.scale2})
+      if (vector) bytes += vector->size_bytes();
+    if (block.bias && !shares_bias(block)) bytes += block.bias->size_bytes();
+  };
+  for (const auto& block : blocks) add_block(block);
+  for (const auto* n : {&pre_norm, &norm, &pool_norm})
+    if (*n) add_norm(**n);
+  for (const auto* l : {&pooler, &projection, &head, &head_dist})
+    if (*l) add(**l);
+  if (const auto& p = attention_pool) {
+    bytes += p->probe.size_bytes() + p->query.biases[0]->size_bytes();
+    for (const auto* l : {&p->query, &p->key_value, &p->proj, &p->fc1, &p->fc2}) add(*l);
+    add_norm(p->norm);
+  }
+  if (const auto& d = decoder) {
+    bytes += d->mask_token.size_bytes() + d->positions.size_bytes();
+    for (const auto* l : {&d->embed, &d->pixels}) add(*l);
+    for (const auto& block : d->blocks) add_block(block);
+    add_norm(d->norm);
+  }
+  return bytes;
+}
+
 Result<NetworkSource> read_network(const std::filesystem::path& folder) try {
   if (auto status = check_folder(folder); !status) return status.error();
   auto path = folder / "config.json";

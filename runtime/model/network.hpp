@@ -79,6 +79,11 @@ struct VitConfig {
   int grid_columns() const { return image_width / patch_width; }
   int num_patches() const { return grid_rows() * grid_columns(); }  ///< N
   int prefix_tokens() const { return int{has_cls} + int{has_dist} + registers; }
+  int class_tokens() const { return int{has_cls} + int{has_dist}; }
+  /// Whether a head asks only for class tokens, and keys are tokens times a matrix: see class_attention.cpp.
+  bool attends_class_apart() const {
+    return has_cls && pool == Pool::cls && positions != PositionRule::rotary && positions != PositionRule::relative;
+  }
   int num_tokens() const { return prefix_tokens() + num_patches(); }  ///< T
   int head_dim() const { return embed_dim / num_heads; }
   int patch_size() const { return patch_height * patch_width * channels; }  ///< K of the patch embedding
@@ -180,6 +185,11 @@ struct NetworkSource {
   std::optional<DecoderSource> decoder;
 
   std::shared_ptr<const void> files;  ///< keeps the mapped files alive
+
+  /// Of all tensors.
+  std::uint64_t size_bytes() const;
+  /// One table of biases may serve all blocks: the first one has it.
+  bool shares_bias(const BlockSource& block) const;
 };
 
 /// Reads a model folder (Hugging Face or timm): configuration, tensors by name, everything checked. Nothing is

@@ -1,0 +1,78 @@
+// How class tokens attend in the last block, where a head reads them alone. What one asks of a token x is
+//     q · (W x + b) = (Wᵀ q) · x + what is the same for all x, which softmax does not see (W, b: of the keys)
+// and what it is given is
+//     Σ p (W x + b) = W (Σ p x) + b (W, b: of the values).
+// So W is multiplied with a vector per head instead of one per token, and the tokens themselves are keys and values of
+// all heads: attention with many queries and one head as wide as a token. A twelfth of what ViT-B multiplies for its
+// keys and values is not needed for logits, and what is asked for besides them changes no bit of these.
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/vit.hpp"
+
+namespace vitrail {
+namespace {
+
+/// f(query, its row, its head) for queries [rows, heads].
+template <class F>
+void each_query(std::size_t rows, std::size_t heads, F f) {
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t h = 0; h < heads; ++h) f(r * heads + h, r, h);
+}
+
+/// own [R, D] = what attention gives to the first R of the tokens x [T, D].
+void attend_class(Engine& e, const VitConfig& c, const Block& block, const Linear& class_keys, const State& s,
+                  const float* x, int tokens, int rows, float* own, float* maps) {
+  const auto D = static_cast<std::size_t>(c.embed_dim), d = static_cast<std::size_t>(c.head_dim());
+  const auto R = static_cast<std::size_t>(rows), H = static_cast<std::size_t>(c.num_heads);
+  const int queries = rows * c.num_heads;
+
+  e.norm(x, block.norm1, c.layer_norm_eps, tokens, c.embed_dim, s.normed);  // normed [T, D]
+  Rows a = rows_of(s, DType::int8, rows, c.embed_dim, nullptr);
+  e.quantize(s.normed, D, a);
+  e.linear("queries", a, block.queries(), Activation::none, nullptr, 0, own, D);  // own [R, D]
+
+  float* of_heads = s.class_queries;  // [R·H, D], zero but for a head's own elements
+  std::fill_n(of_heads, R * H * D, 0.0f);
+  each_query(R, H, [&](auto q, auto r, auto h) { std::copy_n(own + r * D + h * d, d, of_heads + q * D + h * d); });
+  a = rows_of(s, DType::int8, queries, c.embed_dim, nullptr);
+  e.quantize(of_heads, D, a);
+  e.linear("keys", a, class_keys, Activation::none, nullptr, 0, of_heads, D);  // of_heads [R·H, D]
+  e.shape_attention(tokens, 1, c.embed_dim, 1.0f / std::sqrt(static_cast<float>(d)));
+  e.attention(of_heads, D, queries, s.normed, s.normed, D, s.heads, nullptr, maps);  // of_heads [R·H, D]
+
+  const Linear values = block.values();
+  const auto ld = static_cast<std::size_t>(values.out);
+  e.quantize(of_heads, D, a);
+  e.linear("values", a, values, Activation::none, nullptr, 0, s.class_values, ld);  // [R·H, D and what comes before]
+  const float* given = s.class_values + ld - D;
+  each_query(R, H, [&](auto q, auto r, auto h) { std::copy_n(given + q * ld + h * d, d, own + r * D + h * d); });
+}
+
+}  // namespace
+
+void attend_class(Engine& e, const Plan& plan, const Block& block, const Linear& class_keys, State& s, int batch,
+                  int tokens, int rows) {
+  const VitConfig& c = plan.config;
+  const auto D = static_cast<std::size_t>(c.embed_dim), T = static_cast<std::size_t>(tokens);
+  const auto R = static_cast<std::size_t>(rows), RH = R * static_cast<std::size_t>(c.num_heads);
+  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
+    attend_class(e, c, block, class_keys, s, s.x + b * T * D, tokens, rows, s.class_rows + b * R * D,
+                 s.class_maps ? s.class_maps + b * RH * T : nullptr);
+}
+
+void put_class(Engine& e, const VitConfig& c, const State& s, int batch, int tokens, int rows, int own, const Rows& a,
+               float* maps) {
+  const auto D = static_cast<std::size_t>(c.embed_dim), T = static_cast<std::size_t>(tokens);
+  const auto C = static_cast<std::size_t>(own), H = static_cast<std::size_t>(c.num_heads);
+  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) {
+    Rows of_class = slice(a, b * static_cast<std::size_t>(rows), own);
+    e.quantize(s.class_rows + b * C * D, D, of_class);
+    if (!maps) continue;
+    const float* own_maps = s.class_maps + b * C * H * T;  // [C, H, T]
+    each_query(C, H,
+               [&](auto q, auto r, auto h) { std::copy_n(own_maps + q * T, T, maps + ((b * H + h) * T + r) * T); });
+  }
+}
+
+}  // namespace vitrail
