@@ -31,9 +31,13 @@ AlignedBytes allocate_aligned(std::uint64_t bytes) {
 }
 
 std::byte* Storage::take(std::size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  constexpr std::size_t smallest = 0, largest = 0;  // a block for each array, so that its end is watched
+#else
   // Each block about doubles what there is; what is not handed out is not touched, so it takes addresses only.
   constexpr std::size_t smallest = 64 * 1024, largest = std::size_t{32} << 20;
-  const std::size_t whole = align_up(addressable<std::byte>(bytes));
+#endif
+  const std::size_t whole = align_up(std::max(addressable<std::byte>(bytes), std::size_t{1}));
   if (whole > left_) {
     const std::size_t size = std::max(whole, std::clamp(bytes_, smallest, largest));
     blocks_.push_back(reserve_aligned(size));
