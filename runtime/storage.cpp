@@ -38,15 +38,13 @@ std::byte* Storage::take(std::size_t bytes) {
   constexpr std::size_t smallest = 64 * 1024, largest = std::size_t{32} << 20;
 #endif
   const std::size_t whole = align_up(std::max(addressable<std::byte>(bytes), std::size_t{1}));
-  if (whole > left_) {
+  auto block = std::find_if(blocks_.begin(), blocks_.end(), [=](const Block& b) { return b.size - b.used >= whole; });
+  if (block == blocks_.end()) {
     const std::size_t size = std::max(whole, std::clamp(bytes_, smallest, largest));
-    blocks_.push_back(reserve_aligned(size));
-    next_ = blocks_.back().get();
-    left_ = size;
+    block = blocks_.insert(block, {reserve_aligned(size), size, 0});
   }
-  std::byte* const p = next_;
-  next_ += whole;
-  left_ -= whole;
+  std::byte* const p = block->memory.get() + block->used;
+  block->used += whole;
   bytes_ += bytes;
   std::memset(p, 0, bytes);
   return p;

@@ -48,15 +48,18 @@ class Storage {
   T* make(std::uint64_t count) {
     return reinterpret_cast<T*>(take(addressable<T>(count) * sizeof(T)));
   }
-  /// Of the arrays, without what is left of the last block.
+  /// Of the arrays, without what is left of the blocks.
   std::size_t bytes() const { return bytes_; }
 
  private:
+  struct Block {
+    AlignedBytes memory;
+    std::size_t size, used;
+  };
   std::byte* take(std::size_t bytes);
 
-  std::vector<AlignedBytes> blocks_;
-  std::byte* next_ = nullptr;
-  std::size_t left_ = 0, bytes_ = 0;
+  std::vector<Block> blocks_;
+  std::size_t bytes_ = 0;
 };
 
 /// Hands out parts of a block; with no block it only measures. Parts of a region that begins at the same mark share
