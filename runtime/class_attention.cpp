@@ -3,8 +3,9 @@
 // and what it is given is
 //     Σ p (W x + b) = W (Σ p x) + b (W, b: of the values).
 // So W is multiplied with a vector per head instead of one per token, and the tokens themselves are keys and values of
-// all heads: attention with many queries and one head as wide as a token. A twelfth of what ViT-B multiplies for its
-// keys and values is not needed for logits, and what is asked for besides them changes no bit of these.
+// all heads: attention with many queries and one head as wide as a token. Logits then need no keys and values of the
+// last block. Where all its tokens are wanted, class tokens attend so besides, so that no bit depends on what is asked
+// for.
 #include <algorithm>
 #include <cmath>
 

@@ -19,7 +19,7 @@ struct Linear {
   PackedF32 f32;
   const float* col_scale = nullptr;       ///< [out], int8 only: w = col_scale · s8
   const std::int32_t* col_sum = nullptr;  ///< [out], int8 only: Σ_k s8
-  const float* bias = nullptr;            ///< [out]
+  const float* bias = nullptr;            ///< [out], or null for zeros
   PackedS8 next;                          ///< int8: the weights of the layer that comes after this one, or none
 
   /// Outputs first … first + count − 1 as a layer of their own; `first` is a multiple of PackedS8::panel.
