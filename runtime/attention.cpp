@@ -1,7 +1,6 @@
 // Multi-head self-attention in both arithmetics. Memory grows with T, not with T²: scores exist for one block of
 // queries per thread.
 #include <algorithm>
-#include <cmath>
 
 #include "runtime/engine.hpp"
 

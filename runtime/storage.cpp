@@ -37,7 +37,7 @@ std::byte* Storage::take(std::size_t bytes) {
   // Each block about doubles what there is; what is not handed out is not touched, so it takes addresses only.
   constexpr std::size_t smallest = 64 * 1024, largest = std::size_t{32} << 20;
 #endif
-  const std::size_t whole = align_up(std::max(addressable<std::byte>(bytes), std::size_t{1}));
+  const std::size_t whole = align_up(std::max(bytes, std::size_t{1}));
   auto block = std::find_if(blocks_.begin(), blocks_.end(), [=](const Block& b) { return b.size - b.used >= whole; });
   if (block == blocks_.end()) {
     const std::size_t size = std::max(whole, std::clamp(bytes_, smallest, largest));

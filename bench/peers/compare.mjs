@@ -4,9 +4,9 @@
 //   npm install --prefix bench/peers --ignore-scripts
 //   taskset -c 0 node bench/peers/compare.mjs --threads 1     # two threads: taskset -c 0,1 … --threads 2
 //
-// All of them give logits and nothing else, for which Vitrail leaves out what of the last block no logit depends on. It
-// runs once more with all tokens as a result; ONNX Runtime, which takes a graph as it is, once more with a graph from
-// which that part has been cut by hand.
+// All of them give logits and nothing else, for which Vitrail leaves out what of the last block no logit depends on, and
+// its keys and values. It runs once more with all tokens as a result; ONNX Runtime, which takes a graph as it is, once more
+// with a graph from which what becomes of the patches there has been cut by hand.
 //
 // On a CPU with AMX both multiply with it; bench/peers/without_amx.c holds both to AVX512-VNNI.
 //
