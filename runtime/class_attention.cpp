@@ -21,6 +21,18 @@ void each_query(std::size_t rows, std::size_t heads, F f) {
     for (std::size_t h = 0; h < heads; ++h) f(r * heads + h, r, h);
 }
 
+/// Tokens x [T, D] as keys: each channel over the root of its largest magnitude, which goes to `roots` [D] for the
+/// queries (SmoothQuant: Xiao et al. 2022). A token has one step for all its channels, and in trained networks a few of
+/// these are many times as large as the others.
+void smooth_channels(const float* x, std::size_t tokens, std::size_t dim, float* keys, float* roots) {
+  std::fill_n(roots, dim, 1e-30f);
+  for (std::size_t t = 0; t < tokens; ++t)
+    for (std::size_t d = 0; d < dim; ++d) roots[d] = std::max(roots[d], std::fabs(x[t * dim + d]));
+  for (std::size_t d = 0; d < dim; ++d) roots[d] = std::sqrt(roots[d]);
+  for (std::size_t t = 0; t < tokens; ++t)
+    for (std::size_t d = 0; d < dim; ++d) keys[t * dim + d] = x[t * dim + d] / roots[d];
+}
+
 /// own [R, D] = what attention gives to the first R of the tokens x [T, D].
 void attend_class(Engine& e, const VitConfig& c, const Block& block, const Linear& class_keys, const State& s,
                   const float* x, int tokens, int rows, float* own, float* maps) {
@@ -38,9 +50,13 @@ void attend_class(Engine& e, const VitConfig& c, const Block& block, const Linea
   each_query(R, H, [&](auto q, auto r, auto h) { std::copy_n(own + r * D + h * d, d, of_heads + q * D + h * d); });
   a = rows_of(s, DType::int8, queries, c.embed_dim, nullptr);
   e.quantize(of_heads, D, a);
-  e.linear("keys", a, class_keys, Activation::none, nullptr, 0, of_heads, D);  // of_heads [R·H, D]
+  e.linear("keys", a, class_keys, Activation::none, nullptr, 0, of_heads, D);                   // of_heads [R·H, D]
+  smooth_channels(s.normed, static_cast<std::size_t>(tokens), D, s.smoothed, s.channel_roots);  // smoothed [T, D]
+  each_query(R, H, [&](auto q, auto, auto) {
+    for (std::size_t i = 0; i < D; ++i) of_heads[q * D + i] *= s.channel_roots[i];
+  });
   e.shape_attention(tokens, 1, c.embed_dim, 1.0f / std::sqrt(static_cast<float>(d)));
-  e.attention(of_heads, D, queries, s.normed, s.normed, D, s.heads, nullptr, maps);  // of_heads [R·H, D]
+  e.attention(of_heads, D, queries, s.smoothed, s.normed, D, s.heads, nullptr, maps);  // of_heads [R·H, D]
 
   const Linear values = block.values();
   const auto ld = static_cast<std::size_t>(values.out);
@@ -53,13 +69,13 @@ void attend_class(Engine& e, const VitConfig& c, const Block& block, const Linea
 }  // namespace
 
 void attend_class(Engine& e, const Plan& plan, const Block& block, const Linear& class_keys, State& s, int batch,
-                  int tokens, int rows) {
+                  int tokens, int rows, bool maps) {
   const VitConfig& c = plan.config;
   const auto D = static_cast<std::size_t>(c.embed_dim), T = static_cast<std::size_t>(tokens);
   const auto R = static_cast<std::size_t>(rows), RH = R * static_cast<std::size_t>(c.num_heads);
   for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
     attend_class(e, c, block, class_keys, s, s.x + b * T * D, tokens, rows, s.class_rows + b * R * D,
-                 s.class_maps ? s.class_maps + b * RH * T : nullptr);
+                 maps ? s.class_maps + b * RH * T : nullptr);
 }
 
 void put_class(Engine& e, const VitConfig& c, const State& s, int batch, int tokens, int rows, int own, const Rows& a,

@@ -53,8 +53,8 @@ struct Heads {
 /// What a thread needs for a block of queries of one head; which parts exist depends on the arithmetic.
 struct AttentionScratch {
   float* scores = nullptr;      ///< f32: [query_block, T rounded up to 16]; int8: softmax_quantize's scratch
-  std::int32_t* acc = nullptr;  ///< int8: [query_block, T or head_dim rounded up to 64]
-  std::uint8_t* q = nullptr;    ///< int8: queries [query_block, head_dim rounded up to 64]
+  std::int32_t* acc = nullptr;  ///< int8: [query_block, T or head_dim rounded up to 64], one head of class queries too
+  std::uint8_t* q = nullptr;    ///< int8: queries [query_block, head_dim rounded up to 64], the same
   std::uint8_t* p = nullptr;    ///< int8: weights of the values [query_block, T rounded up to 64]
   RowQuant* quant = nullptr;    ///< int8: [query_block], of q and then of p
   float* context = nullptr;     ///< f32: [query_block, head_dim rounded up to 16]
@@ -135,10 +135,11 @@ class Engine {
   /// picture, rows `ldx` apart.
   void rotate(const Plan& plan, float* x, std::size_t ldx, int heads);
 
-  /// Multi-head attention of one picture (Vaswani et al. 2017): queries [count, D] on keys and values [T, D], rows
-  /// `ld_…` apart. The result takes the place of the queries. `heads` holds heads_bytes(): the keys and values, packed.
+  /// Multi-head attention of one picture (Vaswani et al. 2017): queries [count, heads · head_dim] on as wide keys and
+  /// values of T tokens, rows `ld_…` apart. The result takes the place of the queries. `heads` holds heads_bytes():
+  /// the keys and values, packed.
   /// @param bias  what is added to the scores before softmax (f32 attention only), or null
-  /// @param maps  [heads, T, T] room for the weights of the values, of which `count` rows a head are written, or null
+  /// @param maps  room for the weights of the values, or null: `count` rows [T] a head, heads T · T apart
   /// @param after  what becomes of the result's rows
   void attention(float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
                  std::size_t ld_keys, std::byte* heads, const RelativeBias* bias = nullptr, float* maps = nullptr,

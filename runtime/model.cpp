@@ -22,7 +22,7 @@ std::uint64_t count_macs(const Weights& w, const VitConfig& c, const Request& re
     const Block& b = w.blocks[static_cast<std::size_t>(i)];
     const bool last = i + 1 == c.num_layers;
     const auto R = static_cast<std::uint64_t>(last ? request.last_rows(w, c.num_tokens()) : c.num_tokens());
-    const Linear* class_keys = last ? request.class_keys(w) : nullptr;
+    const Linear* class_keys = last ? request.class_keys(w, c.num_tokens()) : nullptr;
     if (class_keys && R <= static_cast<std::uint64_t>(c.class_tokens())) {
       const std::uint64_t queries = R * static_cast<std::uint64_t>(c.num_heads);
       macs += R * of(b.queries()) + queries * (of(*class_keys) + 2 * T * D + of(b.values()));

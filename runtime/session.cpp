@@ -78,7 +78,7 @@ struct Session::Impl {
     engine.prepare(weights.patch, c.num_patches());
     const int last_rows = request.last_rows(weights, c.num_tokens());
     if (last_rows > 0) engine.prepare(block.queries(), last_rows);
-    if (const Linear* keys = request.class_keys(weights); keys && last_rows > 0) {
+    if (const Linear* keys = request.class_keys(weights, c.num_tokens())) {
       const int rows = std::min(last_rows, c.class_tokens());
       engine.prepare(block.queries(), rows);
       engine.prepare(*keys, rows * c.num_heads);

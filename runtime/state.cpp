@@ -46,7 +46,7 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   if (c.pool == Pool::cls_and_mean) s.head_rows = layout.take<float>(B * 2 * D);
   s.logits = layout.take<float>(B * labels);
   s.logits_dist = layout.take<float>(B * labels);
-  const auto C = request.class_keys(w) ? static_cast<std::uint64_t>(c.class_tokens()) : 0,
+  const auto C = request.class_keys(w, extent.tokens) ? static_cast<std::uint64_t>(c.class_tokens()) : 0,
              queries = C * static_cast<std::uint64_t>(c.num_heads);
   s.quant = layout.take<RowQuant>(std::max({G * T, N, queries}));
   s.rows = layout.take<float>(G * (f32 ? T : std::max<std::uint64_t>(prefix, 1)) * D);
@@ -64,7 +64,7 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   }
 
   s.class_rows = layout.take<float>(G * C * D);
-  if (!request.attention_layers.empty()) s.class_maps = layout.take<float>(G * queries * T);
+  if (Request::includes(request.attention_layers, c.num_layers - 1)) s.class_maps = layout.take<float>(G * queries * T);
 
   // One after the other in time, so one over the other in memory.
   const std::size_t shared = layout.mark();
@@ -74,7 +74,8 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   s.heads = layout.take<std::byte>(e.heads_bytes());
   const std::size_t after_heads = layout.mark();
   if (C > 0) {
-    s.normed = layout.take<float>(T * D);
+    for (auto* tokens : {&s.normed, &s.smoothed}) *tokens = layout.take<float>(T * D);
+    s.channel_roots = layout.take<float>(D);
     s.class_queries = layout.take<float>(queries * D);
     s.class_values = layout.take<float>(queries * (D + PackedS8::panel));
   }

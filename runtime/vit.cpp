@@ -157,9 +157,7 @@ bool Request::pools(const Weights& w) const {
 
 int Request::last_rows(const Weights& w, int tokens) const {
   const VitConfig& c = w.config;
-  const auto includes_last = [&](std::span<const int> blocks) {
-    return std::find(blocks.begin(), blocks.end(), c.num_layers - 1) != blocks.end();
-  };
+  const auto includes_last = [&](std::span<const int> blocks) { return includes(blocks, c.num_layers - 1); };
   if (wants(Outputs::tokens | Outputs::hidden_states) || includes_last(layers) || includes_last(attention_layers))
     return tokens;
   int rows = wants(Outputs::cls) && c.has_cls ? 1 : 0;
@@ -247,7 +245,7 @@ void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, Sta
   const auto TD = static_cast<std::size_t>(tokens) * D, RD = static_cast<std::size_t>(rows) * D;
 
   Rows a = rows_of(s, dtype, batch * tokens, c.embed_dim, s.rows);
-  if (own > 0) attend_class(e, plan, block, *class_keys, s, batch, tokens, own);
+  if (own > 0) attend_class(e, plan, block, *class_keys, s, batch, tokens, own, maps != nullptr);
   if (rows > own) attend(e, plan, block, s, batch, tokens, rows, bias, maps, a);  // a [B·R, D]
   a.count = count;
   if (own > 0) put_class(e, c, s, batch, tokens, rows, own, a, maps);  // a [B·R, D]
@@ -304,7 +302,7 @@ void forward_group(Engine& e, const Weights& w, const Plan& plan, State& s, std:
     float* maps = slot(request.attention_layers, i, s.attentions, maps_size);
     transform(e, w.dtype, plan, w.blocks[block], s, batch, tokens, rows,
               plan.biases.empty() ? nullptr : &plan.biases[block], maps,
-              last ? request.class_keys(w) : nullptr);  // x [G·R, D]
+              last ? request.class_keys(w, c.num_tokens()) : nullptr);  // x [G·R, D]
     tokens = rows;
     keep_hidden_state(block + 1);
     float* layer = slot(request.layers, i, s.layers, B * T * D);

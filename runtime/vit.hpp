@@ -1,6 +1,7 @@
 // A Vision Transformer (Dosovitskiy et al. 2020; DeiT: Touvron et al. 2020), from pixels to logits.
 #pragma once
 
+#include <algorithm>
 #include <span>
 
 #include "runtime/engine.hpp"
@@ -19,14 +20,17 @@ struct Request {
   DType attention = DType::int8;
 
   bool wants(Outputs any) const { return has(outputs, any); }
+  static bool includes(std::span<const int> blocks, int block) {
+    return std::find(blocks.begin(), blocks.end(), block) != blocks.end();
+  }
   /// Whether something is made of the pooled vector, or it is wanted itself.
   bool pools(const Weights& w) const;
   bool classifies(const Weights& w) const;
   /// Tokens of each picture that the last block must give, the first ones; 0: none.
   int last_rows(const Weights& w, int tokens) const;
-  /// With which class tokens attend by attend_class in the last block; null: as all tokens.
-  const Linear* class_keys(const Weights& w) const {
-    return w.class_keys && attention == DType::int8 ? &*w.class_keys : nullptr;
+  /// With which class tokens attend by attend_class in the last block; null: as all tokens, or nothing runs it.
+  const Linear* class_keys(const Weights& w, int tokens) const {
+    return w.class_keys && attention == DType::int8 && last_rows(w, tokens) > 0 ? &*w.class_keys : nullptr;
   }
   /// Blocks that must run.
   int blocks(const Weights& w, int tokens) const;
@@ -40,19 +44,22 @@ inline int group_size(int batch, int threads) { return batch < threads ? batch :
 /// M = mlp_dim, N = patches. The big buffers share memory where their lives do not overlap.
 struct State {
   float* x = nullptr;                     ///< [B, T, D] the residual stream; at the end its LayerNorm
-  std::uint8_t* q = nullptr;              ///< [G·T, D] u8 rows, int8 only; of heads [G, widest row]
+  std::uint8_t* q = nullptr;              ///< [G·T, D] u8 rows, int8 only; of heads [G, widest row], of class
+                                          ///< tokens [C·heads, D]
   std::uint8_t* hidden_q = nullptr;       ///< [G·T, M] the same of `hidden`
-  RowQuant* quant = nullptr;              ///< [G·T]
+  RowQuant* quant = nullptr;              ///< of the rows of q, hidden_q or patches
   std::uint8_t* patches = nullptr;        ///< [N, P·P·C rounded up to 64], one picture
   float* patches_f32 = nullptr;           ///< [N, P·P·C], f32 only
   float* qkv = nullptr;                   ///< [G·T, 3D]; attention's output takes the queries' place
   std::byte* heads = nullptr;             ///< one picture's keys and values, packed
   float* rows = nullptr;                  ///< [G·R, D], R rows at the front; f32: [G·T, D] normalised rows
   float* class_rows = nullptr;            ///< [G·C, D] with Weights::class_keys, C class tokens
-  float* normed = nullptr;                ///< [T, D] of one picture
+  float* normed = nullptr;                ///< [T, D] of one picture, for class_rows as the next four
+  float* smoothed = nullptr;              ///< [T, D] the same, each channel over its root
+  float* channel_roots = nullptr;         ///< [D]
   float* class_queries = nullptr;         ///< [C·heads, D]
   float* class_values = nullptr;          ///< [C·heads, D and less than a panel]
-  float* class_maps = nullptr;            ///< [G·C·heads, T]
+  float* class_maps = nullptr;            ///< [G·C·heads, T], when the last block's are kept
   float* hidden = nullptr;                ///< [G·T, M] inside the MLP
   float* gates = nullptr;                 ///< [G·T, 2M] SwiGLU's two halves
   float* cls = nullptr;                   ///< [B, D]
@@ -105,10 +112,11 @@ void embed(Engine& e, const Weights& w, const Plan& plan, State& s, const Pixels
 void transform(Engine& e, DType dtype, const Plan& plan, const Block& block, State& s, int batch, int tokens, int rows,
                const RelativeBias* bias = nullptr, float* maps = nullptr, const Linear* class_keys = nullptr);
 
-/// What attention gives the first `rows` tokens of each picture, class tokens, in s.class_rows, and their weights in
-/// s.class_maps, where there is room for these. Needs the room of s.qkv for a while; s.x stays as it is.
+/// What attention gives the first `rows` tokens of each picture, class tokens, in s.class_rows.
+/// Needs the room of s.qkv for a while; s.x stays as it is.
+/// @param maps  their attention weights are wanted too, in s.class_maps
 void attend_class(Engine& e, const Plan& plan, const Block& block, const Linear& class_keys, State& s, int batch,
-                  int tokens, int rows);
+                  int tokens, int rows, bool maps);
 /// Puts it in the place of the first `own` of each picture's rows: a [batch · rows, D], maps as transform's.
 void put_class(Engine& e, const VitConfig& c, const State& s, int batch, int tokens, int rows, int own, const Rows& a,
                float* maps);

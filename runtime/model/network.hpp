@@ -80,7 +80,7 @@ struct VitConfig {
   int num_patches() const { return grid_rows() * grid_columns(); }  ///< N
   int prefix_tokens() const { return int{has_cls} + int{has_dist} + registers; }
   int class_tokens() const { return int{has_cls} + int{has_dist}; }
-  /// Whether a head asks only for class tokens, and keys are tokens times a matrix: see class_attention.cpp.
+  /// Whether a head that asks asks only for class tokens, and keys are tokens times a matrix: see class_attention.cpp.
   bool attends_class_apart() const {
     return has_cls && pool == Pool::cls && positions != PositionRule::rotary && positions != PositionRule::relative;
   }
