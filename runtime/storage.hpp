@@ -12,7 +12,17 @@
 
 namespace vitrail {
 
-inline constexpr std::size_t storage_alignment = 64;  ///< bytes: a cache line, an AVX-512 register
+inline constexpr std::size_t storage_alignment = 64;            ///< bytes: a cache line, an AVX-512 register
+inline constexpr std::size_t huge_page = std::size_t{2} << 20;  ///< of x86, and of ARM with pages of 4 KB
+
+/// With the address sanitizer each array has a block of its own, so that its end is watched.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool ends_are_watched = true;
+#elif defined(__has_feature)
+inline constexpr bool ends_are_watched = __has_feature(address_sanitizer);
+#else
+inline constexpr bool ends_are_watched = false;
+#endif
 
 template <class N>
 N align_up(N n, std::type_identity_t<N> unit = storage_alignment) {
@@ -20,8 +30,8 @@ N align_up(N n, std::type_identity_t<N> unit = storage_alignment) {
 }
 
 struct AlignedDelete {
-  std::size_t alignment = storage_alignment;
-  void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{alignment}); }
+  std::size_t mapped = 0;  ///< bytes that come from the system itself; 0: from operator new
+  void operator()(std::byte* p) const noexcept;
 };
 using AlignedBytes = std::unique_ptr<std::byte[], AlignedDelete>;
 
@@ -33,11 +43,8 @@ std::size_t addressable(std::uint64_t count) {
   return static_cast<std::size_t>(count);
 }
 
-/// Not filled; throws std::bad_alloc. Blocks of some megabytes are in huge pages, where the system has them to give:
+/// Zero-filled; throws std::bad_alloc. Blocks of a huge page and more are in such, where the system has them to give:
 /// what reads all weights for each picture would otherwise wait for the addresses of thousands of small ones.
-AlignedBytes reserve_aligned(std::uint64_t bytes);
-
-/// The same, zero-filled.
 AlignedBytes allocate_aligned(std::uint64_t bytes);
 
 /// Owns many aligned arrays that live equally long, side by side in a few blocks.

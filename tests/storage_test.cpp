@@ -45,7 +45,8 @@ TEST_CASE("large blocks begin at huge pages, and all are zero") {
   for (const std::uint64_t bytes : {0u, 1u, 4096u, (2u << 20) - 1, 2u << 20, (2u << 20) + 1, 9u << 20}) {
     CAPTURE(bytes);
     const AlignedBytes block = allocate_aligned(bytes);
-    CHECK(reinterpret_cast<std::uintptr_t>(block.get()) % (bytes < 2u << 20 ? 64 : 2 << 20) == 0);
+    const std::size_t alignment = bytes < huge_page || ends_are_watched ? storage_alignment : huge_page;
+    CHECK(reinterpret_cast<std::uintptr_t>(block.get()) % alignment == 0);
     CHECK(std::count(block.get(), block.get() + bytes, std::byte{0}) == static_cast<std::ptrdiff_t>(bytes));
   }
 }
