@@ -97,7 +97,7 @@ TEST_CASE("wide networks: the same logits and maps on every class of CPU, of one
 
 TEST_CASE("attention of class tokens is close to f32, also where a few channels are many times as large") {
   const Pictures pictures;
-  for (const auto [outlier, bound] : {std::pair(1.0f, 0.03), {60.0f, 0.15}}) {
+  for (const auto& [outlier, bound] : {std::pair(1.0f, 0.03), {60.0f, 0.15}}) {
     CAPTURE(outlier);
     NetworkSource source = two_blocks("vit_small_patch16_64");
     TensorView& gamma = source.blocks[1].norm1.weight;

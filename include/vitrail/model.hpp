@@ -33,7 +33,8 @@ struct LoadOptions {
 
 /// What a model is; all lengths in pixels or elements.
 struct ModelInfo {
-  std::string family;  ///< Hugging Face's model_type ("vit", "dinov2", "clip_vision_model" …), of timm's networks, too
+  std::string family;  ///< Hugging Face's model_type ("vit", "dinov2", "clip_vision_model" …); of timm's networks
+                       ///< "vit", "deit", "dinov2", "dinov3", "clip" or "siglip"
   std::string format;  ///< "huggingface" or "timm"
   DType dtype = DType::int8;
   int image_height = 0, image_width = 0, channels = 0;

@@ -46,9 +46,9 @@ struct SessionOptions {
   /// Q·Kᵀ and P·V of an int8 model: int8 quantises queries, keys, values and attention weights as they appear. A f32
   /// model always multiplies them in f32.
   DType attention = DType::int8;
-  /// Pixels of the pictures the network sees, multiples of the patch size; 0 for both: the network's own size. At
-  /// another size positions are resampled as the network's family does it in Python, and the preprocessing aims at that
-  /// size.
+  /// Pixels of the pictures the network sees, multiples of the patch size up to 8192, of at most 65536 tokens; 0 for
+  /// both: the network's own size. At another size positions are resampled as the network's family does it in Python,
+  /// and the preprocessing aims at that size.
   int image_height = 0, image_width = 0;
   /// The size above is the largest one: pictures are taken as they are, at any multiples of the patch size up to it,
   /// all of one run equally large. Positions are resampled when a size is first seen (run() allocates then) and kept
@@ -160,7 +160,7 @@ class Session {
 
   /// 10^9 multiply-accumulates a second that this session's threads can do at most in its arithmetic: the sum of each
   /// one's best of many bursts of about a millisecond in registers alone. 0 where the kernels are the reference's.
-  /// Takes about 30 ms.
+  /// Takes 25 to 50 ms on cores that are free.
   double peak_gmacs_per_s() noexcept;
 
   /// Which kernels run, and why a better one does not; several lines of text.
