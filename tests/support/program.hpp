@@ -44,6 +44,7 @@ struct Bench {
   TemporaryFolder folder;
 
   std::filesystem::path path(const std::string& name) const { return folder.path() / name; }
+  std::ptrdiff_t files() const { return std::distance(std::filesystem::directory_iterator(folder.path()), {}); }
 
   Ran run(const std::string& arguments) const {
     const std::string command = "cd '" + folder.path().string() + "' && '" VITRAIL_PROGRAM "' " + arguments +

@@ -1,5 +1,9 @@
 #include "atomic_file.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <random>
@@ -22,14 +26,47 @@ fs::path followed(fs::path path) {
   return path;
 }
 
+/// Tries names beside the target until one is free: `take` says whether it has taken the name, or leaves EEXIST.
+/// Returns the name that was taken; errno says why there is none.
+template <class Take>
+fs::path name_beside(const fs::path& target, const Take& take) {
+  std::random_device random;
+  for (int attempt = 0; attempt < 16; ++attempt) {
+    fs::path beside = target.parent_path() / (".vitrail-" + std::to_string(random()) + ".part");
+    if (take(beside)) return beside;
+    if (errno != EEXIST) break;
+  }
+  return {};
+}
+
+constexpr const char* kHandles = "/proc/self/fd";
+
+/// A file in this folder that has no name yet; null where the system or the file system knows none.
+std::FILE* open_nameless([[maybe_unused]] const fs::path& folder) {
+#ifdef O_TMPFILE
+  std::error_code ignored;
+  if (!fs::is_directory(kHandles, ignored)) return nullptr;  // it could not be named
+  const int handle = ::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  if (handle >= 0) return ::fdopen(handle, "wb");
+#endif
+  return nullptr;
+}
+
+/// Gives such a file a name, if nothing else has it.
+bool take_name(std::FILE* nameless, const fs::path& name) {
+  const fs::path handle = fs::path(kHandles) / std::to_string(fileno(nameless));
+  return ::linkat(AT_FDCWD, handle.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
 }  // namespace
 
-AtomicFile::AtomicFile(std::FILE* file, fs::path target, fs::path written)
-    : file_(file), target_(std::move(target)), written_(std::move(written)) {}
+AtomicFile::AtomicFile(std::FILE* file, fs::path target, bool nameless, fs::path written)
+    : file_(file), target_(std::move(target)), nameless_(nameless), written_(std::move(written)) {}
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : file_(std::exchange(other.file_, nullptr)),
       target_(std::move(other.target_)),
+      nameless_(other.nameless_),
       written_(std::exchange(other.written_, {})) {}
 
 AtomicFile::~AtomicFile() {
@@ -45,32 +82,39 @@ Error AtomicFile::failed(const std::string& why) const {
 Result<AtomicFile> AtomicFile::create(const fs::path& target) {
   std::error_code ignored;
   const fs::file_status status = fs::status(target, ignored);
-  AtomicFile none(nullptr, target, {});
+  AtomicFile none(nullptr, target);
   if (fs::is_directory(status)) return none.failed("it is a folder");
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     std::FILE* file = std::fopen(target.c_str(), "wb");
     if (file == nullptr) return none.failed(std::strerror(errno));
-    return AtomicFile(file, target, {});
+    return AtomicFile(file, target);
   }
   const fs::path real = followed(target);
-  std::random_device random;
-  for (int attempt = 0; attempt < 16; ++attempt) {
-    const fs::path beside = real.parent_path() / (".vitrail-" + std::to_string(random()) + ".part");
-    // "x": never opens a file that is there. The mode is the user's umask's, as for any other file, or that of the file
-    // it replaces.
-    if (std::FILE* file = std::fopen(beside.c_str(), "wbx")) {
-      if (fs::exists(status)) fs::permissions(beside, status.permissions(), ignored);
-      return AtomicFile(file, real, beside);
-    }
-    if (errno != EEXIST) break;
-  }
-  return none.failed(std::strerror(errno));
+  std::FILE* file = open_nameless(real.parent_path());
+  const bool nameless = file != nullptr;
+  fs::path written;
+  // "x": never opens a file that is there.
+  if (!nameless)
+    written =
+        name_beside(real, [&](const fs::path& name) { return (file = std::fopen(name.c_str(), "wbx")) != nullptr; });
+  if (file == nullptr) return none.failed(std::strerror(errno));
+  // The mode is the user's umask's, as for any other file, or that of the file it replaces.
+  if (fs::exists(status)) ::fchmod(fileno(file), static_cast<mode_t>(status.permissions()));
+  return AtomicFile(file, real, nameless, written);
 }
 
 Status AtomicFile::commit() {
-  const bool bad = std::ferror(file_) != 0;
-  const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
-  if (bad || !closed) return failed(errno != 0 ? std::strerror(errno) : "the disk may be full");
+  std::string why;  // of the first step that failed
+  const auto check = [&](bool done) {
+    if (!done && why.empty()) why = std::strerror(errno);
+  };
+  check(std::ferror(file_) == 0 && std::fflush(file_) == 0);
+  if (nameless_ && why.empty()) {
+    written_ = name_beside(target_, [&](const fs::path& name) { return take_name(file_, name); });
+    check(!written_.empty());
+  }
+  check(std::fclose(std::exchange(file_, nullptr)) == 0);
+  if (!why.empty()) return failed(why);
   if (written_.empty()) return {};
   std::error_code error;
   fs::rename(written_, target_, error);

@@ -9,9 +9,10 @@
 
 namespace vitrail::codec {
 
-/// Writes go to a file beside the target; commit() renames it onto the target. Without a commit the target stays as it
-/// was and the file beside it is removed. A target that exists and is no regular file (a pipe, a device) is written
-/// directly.
+/// Writes go to a file without a name in the target's folder, so that a program that is killed leaves nothing behind;
+/// or, where there are no such files, to one beside the target. commit() renames it onto the target. Without a commit
+/// the target stays as it was and the other file is removed. A target that exists and is no regular file (a pipe, a
+/// device) is written directly.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::filesystem::path& target);
@@ -25,11 +26,12 @@ class AtomicFile {
   Error failed(const std::string& why) const;
 
  private:
-  AtomicFile(std::FILE* file, std::filesystem::path target, std::filesystem::path written);
+  AtomicFile(std::FILE* file, std::filesystem::path target, bool nameless = false, std::filesystem::path written = {});
 
   std::FILE* file_;
   std::filesystem::path target_;
-  std::filesystem::path written_;  // empty when the target itself is written
+  bool nameless_;                  // until commit()
+  std::filesystem::path written_;  // empty when the target itself is written, or a file without a name
 };
 
 }  // namespace vitrail::codec
