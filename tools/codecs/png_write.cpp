@@ -4,8 +4,10 @@
 #include "vitrail/codecs.hpp"
 
 #ifdef VITRAIL_HAS_PNG
+#include <cerrno>
 #include <csetjmp>
 #include <cstdio>
+#include <cstring>
 
 #include <png.h>
 
@@ -23,6 +25,12 @@ struct Encoder {
   auto& encoder = *static_cast<Encoder*>(png_get_error_ptr(png));
   std::snprintf(encoder.message, sizeof encoder.message, "%s", message);
   std::longjmp(encoder.escape, 1);
+}
+
+/// libpng's own says "Write Error" where the system says why.
+void write(png_structp png, png_bytep bytes, std::size_t count) {
+  auto* file = static_cast<std::FILE*>(png_get_io_ptr(png));
+  if (std::fwrite(bytes, 1, count, file) != count) png_error(png, std::strerror(errno));
 }
 
 int color_type(PixelFormat format) {
@@ -46,7 +54,7 @@ bool encode(Encoder& e, const ImageView& image, std::FILE* file) {
                   "libpng cannot start: out of memory or another version than at build time");
     return false;
   }
-  png_init_io(e.png, file);
+  png_set_write_fn(e.png, file, write, nullptr);
   png_set_IHDR(e.png, e.info, static_cast<png_uint_32>(image.width), static_cast<png_uint_32>(image.height), 8,
                color_type(image.format), PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(e.png, e.info);
