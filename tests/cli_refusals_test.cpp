@@ -34,3 +34,12 @@ TEST_CASE("a program that is killed while it writes leaves nothing behind") {
   CHECK(bench.files() == 1);
 #endif
 }
+
+TEST_CASE("a model that cannot be examined is not one that is not there") {
+  const Bench bench;
+  fs::create_directory(bench.path("model"));
+  fs::create_symlink("config.json", bench.path("model/config.json"));  // refused as a folder of somebody else's is
+  fs::create_symlink("loop", bench.path("loop"));
+  CHECK(has(refusal(bench, "info -m model", 1), "model: config.json cannot be examined: Too many levels"));
+  CHECK(has(refusal(bench, "info -m loop", 1), "loop: cannot be examined: Too many levels"));
+}

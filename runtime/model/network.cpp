@@ -13,11 +13,12 @@ Status check_folder(const std::filesystem::path& folder) {
   std::error_code code;
   auto status = std::filesystem::status(folder, code);
   auto fail = [&](const std::string& what) { return Error{ErrorCode::io, folder.string() + ": " + what}; };
+  if (status.type() == std::filesystem::file_type::none) return fail("cannot be examined: " + code.message());
   if (!std::filesystem::exists(status)) return fail("no such folder");
   if (!std::filesystem::is_directory(status))
     return fail("is a file, expected the folder with config.json and model.safetensors");
-  if (!std::filesystem::exists(folder / "config.json", code)) return fail("found no config.json in this folder");
-  return {};
+  if (std::filesystem::exists(folder / "config.json", code)) return {};
+  return fail(code ? "config.json cannot be examined: " + code.message() : "found no config.json in this folder");
 }
 
 /// Hugging Face keeps what it does to pictures in a file of its own. There is no default: a network fed with pictures
