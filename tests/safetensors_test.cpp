@@ -125,6 +125,8 @@ TEST_CASE("truncated files and impossible header lengths") {
   check_refused(std::string("\xf8") + std::string(7, '\xff') + "{}", {"header length: found 18446744073709551608"});
   check_refused(std::string("\x01\xe1\xf5\x05\0\0\0\0", 8) + "{}", {"found 100000001", "at most 100000000"});
   check_refused(std::string(8, '\0'), {"header: expected a JSON object"});
+  check_refused("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
+                {"is Git LFS's pointer to a file"});
 }
 
 TEST_CASE("headers that are not the format's JSON") {

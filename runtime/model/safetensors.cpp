@@ -48,6 +48,9 @@ class HeaderReader {
     if (bytes_.size() < 8)
       return bad("is cut off: found " + std::to_string(bytes_.size()) +
                  " bytes, expected at least 8 (the header length)");
+    constexpr std::string_view pointer = "version https://git-lfs";
+    if (std::string_view(reinterpret_cast<const char*>(bytes_.data()), bytes_.size()).starts_with(pointer))
+      return bad("is Git LFS's pointer to a file, expected the file itself (git lfs pull fetches it)");
     std::uint64_t length = read_u64_le(bytes_.data());
     if (length > max_header_bytes)
       return bad("header length: found " + std::to_string(length) + ", expected at most " +
