@@ -298,6 +298,11 @@ TEST_CASE("features") {
   CHECK(drawn.height() == 30 + 3 * 16 + 2 * 224);
   CHECK(has(bench.run(features + "-o f.png").out, "% of their variance"));
   CHECK(bench.run(features + "-o missing/f.png").exit_code == 1);
+  std::string many;
+  for (int i = 0; i < 62; ++i) many += " a.ppm";
+  const Ran tall = bench.run(features + many + " -o f.png --size 512x8");
+  CHECK(tall.exit_code == 1);
+  CHECK(has(tall.err, "-i: found 64 pictures, expected at most 61 of 512 pixels' height"));
   CHECK(bench.run(features).exit_code == 2);
 }
 

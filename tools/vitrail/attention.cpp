@@ -99,9 +99,6 @@ Result<bool> run(const Options& options) {
   if (const Status good = check_outputs({options.file, options.array}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
-  if (pictures->size() > Panels::kMaxRows)
-    return Error{ErrorCode::invalid_argument, "-i: found " + std::to_string(pictures->size()) +
-                                                  " pictures, expected at most " + std::to_string(Panels::kMaxRows)};
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
   const int heads = model->info().num_heads, layers = model->info().num_layers;
@@ -115,6 +112,7 @@ Result<bool> run(const Options& options) {
   if (options.layer) wanted.attention_layers = {*options.layer};
   auto session = make_session(*model, options.model, options.size, wanted);
   if (!session) return session.error();
+  if (const Status good = Panels::check(pictures->size(), session->info()); !good) return good.error();
 
   std::string title = "rollout";
   if (options.layer) title = "layer " + std::to_string(*options.layer);

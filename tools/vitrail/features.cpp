@@ -35,13 +35,11 @@ Result<bool> run(const Options& options) {
   if (const Status good = check_outputs({options.file}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
-  if (pictures->size() > Panels::kMaxRows)
-    return Error{ErrorCode::invalid_argument, "-i: found " + std::to_string(pictures->size()) +
-                                                  " pictures, expected at most " + std::to_string(Panels::kMaxRows)};
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
   auto session = make_session(*model, options.model, options.size, {.outputs = Outputs::tokens});
   if (!session) return session.error();
+  if (const Status good = Panels::check(pictures->size(), session->info()); !good) return good.error();
 
   std::vector<float> tokens;  // [pictures · N, D]
   std::vector<Image> seen_pictures;

@@ -61,9 +61,6 @@ Result<bool> run(const Options& options) {
   if (const Status good = check_outputs({options.file}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
-  if (pictures->size() > Panels::kMaxRows)
-    return Error{ErrorCode::invalid_argument, "-i: found " + std::to_string(pictures->size()) +
-                                                  " pictures, expected at most " + std::to_string(Panels::kMaxRows)};
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
   if (!model->info().has_decoder)
@@ -71,6 +68,7 @@ Result<bool> run(const Options& options) {
                                              " has no decoder, expected a vit_mae with one (ViTMAEForPreTraining)"};
   auto session = make_session(*model, options.model, options.size, {.outputs = Outputs::none, .reconstruct = true});
   if (!session) return session.error();
+  if (const Status good = Panels::check(pictures->size(), session->info()); !good) return good.error();
   const ModelInfo& info = session->info();
   const auto mask = options.mask_file.empty()
                         ? draw_mask(options, options.mask_ratio.value_or(info.mask_ratio), info.num_patches)

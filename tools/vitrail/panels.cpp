@@ -11,11 +11,24 @@ namespace {
 constexpr int kMargin = 16, kTitle = 30;  // pixels
 constexpr int kTextScale = 2, kWanted = 224;
 
+/// Small pictures are enlarged.
+int zoom_of(int width, int height) { return std::max(kWanted / std::max(width, height), 1); }
+
 }  // namespace
+
+Status Panels::check(std::size_t pictures, const ModelInfo& info) {
+  const int height = info.image_height * zoom_of(info.image_width, info.image_height);
+  const int fit = (max_image_side - kTitle - kMargin) / (height + kMargin);
+  const std::size_t most = std::min(kMaxRows, static_cast<std::size_t>(fit));
+  if (pictures <= most) return {};
+  return Error{ErrorCode::invalid_argument, "-i: found " + std::to_string(pictures) + " pictures, expected at most " +
+                                                std::to_string(most) + " of " + std::to_string(height) +
+                                                " pixels' height on one sheet"};
+}
 
 Image Panels::draw() const {
   const Image& first = rows_[0][0];
-  const int zoom = std::max(kWanted / std::max(first.width(), first.height()), 1);
+  const int zoom = zoom_of(first.width(), first.height());
   const int width = first.width() * zoom, height = first.height() * zoom;
   const auto columns = static_cast<int>(titles_.size()), rows = static_cast<int>(rows_.size());
   Image sheet(kMargin + columns * (width + kMargin), kTitle + kMargin + rows * (height + kMargin), PixelFormat::rgb8);

@@ -15,9 +15,10 @@ class Panels {
   static constexpr std::size_t kMaxRows = 64;
 
   explicit Panels(std::vector<std::string> titles) : titles_(std::move(titles)) {}
-  bool full() const noexcept { return rows_.size() == kMaxRows; }
+  /// An error when that many pictures of the network's size are too many for one sheet.
+  static Status check(std::size_t pictures, const ModelInfo& info);
   bool empty() const noexcept { return rows_.empty(); }
-  /// One rgb8 picture per title, all of one size. Precondition: not full.
+  /// One rgb8 picture per title, all of one size. Precondition: check() finds room.
   void add(std::vector<Image> row) { rows_.push_back(std::move(row)); }
   /// The finished picture, rgb8. Small pictures are enlarged by whole numbers.
   Image draw() const;
