@@ -247,7 +247,7 @@ TEST_CASE("attention") {
   says("-o x.png --layer 0 --head 2", 1, "--head: found 2, expected 0 … 1");
   says("-o x.png --head 0", 2, "--layer");
   says("-o missing/x.png", 1, "there is no folder missing");
-  says("-o x.png --save-weights x.png", 1, "x.png: found as the name of two files to write");
+  says("-o x.png --save-weights x.png", 1, "--save-weights: found x.png, which is a file of -o");
   says("", 2, "-o");
 }
 

@@ -20,6 +20,31 @@ std::string refusal(const Bench& bench, const std::string& arguments, int exit_c
 
 }  // namespace
 
+TEST_CASE("no output takes the place of an input, of a model's file or of another output") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  std::ofstream(bench.path("five.txt")) << "one\ntwo\nthree\nfour\nfive\n";
+  fs::copy(kModel, bench.path("model"));
+  const std::string picture = read(bench.path("a.ppm")), on = " -m model -i a.ppm ";
+  const auto says = [&](const std::string& arguments, const std::string& text) {
+    const std::string said = refusal(bench, arguments, 1);
+    CHECK_MESSAGE(has(said, text + ", expected another one"), said);
+  };
+  says("attention" + on + "-o a.ppm", "-o: found a.ppm, which is a file of -i");
+  says("features -m model -i . -o ./a.ppm", "-o: found ./a.ppm, which is a file of -i");
+  says("patches -i a.ppm -P 8 -o a.ppm", "-o: found a.ppm, which is a file of -i");
+  says("classify" + on + "--annotate a.ppm", "--annotate: found a.ppm, which is a file of -i");
+  says("classify" + on + "--labels five.txt --save-logits five.txt", "which is a file of --labels");
+  says("embed" + on + "-o model/model.safetensors", "model/model.safetensors, which is a file of -m");
+  says("bench -m model --runs 1 --trace model/config.json", "--trace: found model/config.json, which is a file of -m");
+  says("classify" + on + "--save-logits x.npy --annotate ./x.npy", "./x.npy, which is a file of --save-logits");
+  CHECK(read(bench.path("a.ppm")) == picture);
+  CHECK_FALSE(fs::exists(bench.path("x.npy")));
+  // What is no file can be named twice, and an answer may lie in a model's folder and be made again.
+  CHECK(bench.run("classify" + on + "--save-logits /dev/null --annotate /dev/null").exit_code == 0);
+  for (int i = 0; i < 2; ++i) CHECK(bench.run("embed" + on + "-o model/e.npy").exit_code == 0);
+}
+
 TEST_CASE("a program that is killed while it writes leaves nothing behind") {
 #ifdef O_TMPFILE
   const Bench bench;

@@ -134,7 +134,7 @@ TEST_CASE("a bad picture does not stop the others") {
   CHECK(test::read(bench.path("l.npy")) == kept);  // no answer takes the place of the last ones
   const Ran twice = bench.run(kClassify + "-i in/a.ppm --save-logits l.npy --annotate ./l.npy");
   CHECK(twice.exit_code == 1);
-  CHECK(has(twice.err, "l.npy: found as the name of two files to write"));
+  CHECK(has(twice.err, "--annotate: found ./l.npy, which is a file of --save-logits"));
 
   fs::create_directory(bench.path("empty"));
   const Ran empty = bench.run(kClassify + "-i empty");

@@ -96,9 +96,12 @@ Result<Image> overlay(const Image& picture, const std::vector<double>& weights, 
 }
 
 Result<bool> run(const Options& options) {
-  if (const Status good = check_outputs({options.file, options.array}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
+  if (const Status good = check_outputs({{"-o", options.file}, {"--save-weights", options.array}},
+                                        {{"-m", options.model.folder}}, *pictures);
+      !good)
+    return good.error();
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
   const int heads = model->info().num_heads, layers = model->info().num_layers;

@@ -201,7 +201,7 @@ void print_table(const std::vector<Contender>& contenders, const Options& option
 
 Status run(const Options& options) {
   std::vector<Contender> contenders;
-  if (const Status good = check_outputs({options.trace}); !good) return good;
+  if (const Status good = check_outputs({{"--trace", options.trace}}, {{"-m", options.folder}}); !good) return good;
   for (const DType dtype : {DType::int8, DType::f32}) {
     if (options.dtype != "both" && options.dtype != name_of(dtype)) continue;
     auto contender = Contender::make(options, dtype);

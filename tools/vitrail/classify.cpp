@@ -123,9 +123,12 @@ class Classifier {
 };
 
 Result<bool> run(const Options& options) {
-  if (const Status good = check_outputs({options.logits_file, options.sheet_file}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
+  if (const Status good = check_outputs({{"--save-logits", options.logits_file}, {"--annotate", options.sheet_file}},
+                                        {{"-m", options.model.folder}, {"--labels", options.labels_file}}, *pictures);
+      !good)
+    return good.error();
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
   const ModelInfo& info = model->info();

@@ -32,9 +32,10 @@ void scale_to_bytes(const std::vector<float>& scores, std::size_t component, std
 }
 
 Result<bool> run(const Options& options) {
-  if (const Status good = check_outputs({options.file}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
+  if (const Status good = check_outputs({{"-o", options.file}}, {{"-m", options.model.folder}}, *pictures); !good)
+    return good.error();
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
   auto session = make_session(*model, options.model, options.size, {.outputs = Outputs::tokens});

@@ -63,6 +63,23 @@ LoadOptions load_options(DType dtype, int threads, Progress& progress) {
   return options;
 }
 
+/// Whether writing `path` would replace the file `other`, or in the folder `other` what a model is read from. Devices
+/// and pipes replace nothing.
+bool replaces(const fs::path& path, const fs::path& other) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) {
+    const fs::path whole = fs::weakly_canonical(fs::absolute(path, error), error);
+    return !error && whole == fs::weakly_canonical(fs::absolute(other, error), error);
+  }
+  if (!fs::is_regular_file(status)) return false;
+  if (!fs::is_directory(other, error)) return fs::equivalent(path, other, error);
+  const std::string name = path.filename().string();
+  const bool is_read =
+      name.ends_with("config.json") || (name.starts_with("model") && name.find(".safetensors") != name.npos);
+  return is_read && fs::equivalent(path.has_parent_path() ? path.parent_path() : ".", other, error);
+}
+
 /// A picture, whole or row by row.
 struct Opened {
   std::optional<Image> image;
@@ -191,18 +208,20 @@ Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& i
   return pictures;
 }
 
-Status check_outputs(std::initializer_list<std::string> paths) {
-  std::vector<fs::path> files;
-  for (const std::string& path : paths) {
+Status check_outputs(std::initializer_list<Named> outputs, std::vector<Named> taken,
+                     const std::vector<std::string>& pictures) {
+  for (const std::string& picture : pictures) taken.push_back({"-i", picture});
+  for (const auto& [option, path] : outputs) {
     if (path.empty()) continue;
     const fs::path folder = fs::path(path).parent_path();
     std::error_code ignored;
     if (!folder.empty() && !fs::is_directory(folder, ignored))
       return Error{ErrorCode::io, path + ": cannot be written: there is no folder " + folder.string()};
-    const fs::path file = fs::weakly_canonical(path, ignored);
-    if (std::find(files.begin(), files.end(), file) != files.end())
-      return Error{ErrorCode::invalid_argument, path + ": found as the name of two files to write, expected one each"};
-    files.push_back(file);
+    for (const Named& other : taken)
+      if (replaces(path, other.path))
+        return Error{ErrorCode::invalid_argument, std::string(option) + ": found " + path + ", which is a file of " +
+                                                      other.option + ", expected another one"};
+    taken.push_back({option, path});
   }
   return {};
 }

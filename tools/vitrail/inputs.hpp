@@ -54,9 +54,16 @@ const char* name_of(DType dtype);
 /// Files as they are; folders become the pictures directly inside, sorted by name. An error when a folder holds none.
 Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& inputs);
 
-/// An error when the folder a file would be written to is not there, or two of them are one: better known before the
-/// work than after it. Empty paths are files that nobody wants.
-Status check_outputs(std::initializer_list<std::string> paths);
+/// A file or folder, and the option that names it; an empty path is one that nobody wants.
+struct Named {
+  const char* option;
+  std::string path;
+};
+
+/// An error when the folder a file would be written to is not there, or when the file would take the place of another
+/// output or of an input: better known before the work than after it.
+Status check_outputs(std::initializer_list<Named> outputs, std::vector<Named> inputs = {},
+                     const std::vector<std::string>& pictures = {});
 
 /// For options whose empty text is a shell's variable that was not set.
 CLI::Validator not_empty();

@@ -58,9 +58,12 @@ Image image_of(const Reconstruction& r, std::span<const std::uint8_t> pixels) {
 }
 
 Result<bool> run(const Options& options) {
-  if (const Status good = check_outputs({options.file}); !good) return good.error();
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
+  if (const Status good = check_outputs({{"-o", options.file}},
+                                        {{"-m", options.model.folder}, {"--mask", options.mask_file}}, *pictures);
+      !good)
+    return good.error();
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
   if (!model->info().has_decoder)

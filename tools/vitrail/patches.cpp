@@ -196,7 +196,10 @@ Status assemble_picture(const Options& options, std::optional<Size> picture) {
 }
 
 Status run(const Options& options) {
-  if (const Status good = check_outputs({options.out_file, options.extract_file}); !good) return good;
+  if (const Status good = check_outputs({{"-o", options.out_file}, {"--extract", options.extract_file}},
+                                        {{"--assemble", options.assemble_file}}, options.pictures.inputs);
+      !good)
+    return good;
   if (!options.assemble_file.empty() && !options.size.empty())
     return assemble_picture(options, parse_size(options.size));
 

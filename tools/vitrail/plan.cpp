@@ -210,7 +210,7 @@ Result<double> measure(Network& network) {
 }
 
 Status run(Options options) {
-  if (const Status good = check_outputs({options.chart}); !good) return good;
+  if (const Status good = check_outputs({{"-o", options.chart}}); !good) return good;
   const Size size = *parse_size(options.size);
   const std::set<int> patches(options.patches.begin(), options.patches.end());  // sorted, each once
   for (const int patch : patches)

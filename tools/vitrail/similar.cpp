@@ -80,9 +80,10 @@ Status draw(const std::string& query, const std::vector<Neighbour>& nearest, con
 }
 
 Result<bool> run(const Options& options) {
-  if (const Status good = check_outputs({options.file}); !good) return good.error();
   auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
+  if (const Status good = check_outputs({{"-o", options.file}}, {{"-m", options.model.folder}}, *pictures); !good)
+    return good.error();
   const std::string query = pictures->front();
   drop_repeated(*pictures);
   if (pictures->size() < 2)
