@@ -139,8 +139,9 @@ TEST_CASE("embed: many outputs in one safetensors file") {
     says("-o x.npy --output intermediate_layers", 1, "SessionOptions::layers: found none");
     says("-o x.npy --output intermediate_layers --layers -1", 1, "layers: found -1, expected 0 … 0");
     says("-o x.npy --output attentions --layers 999", 1, "attention_layers: found 999, expected 0 … 0");
-    says("-o x.npy --output registers", 1, "the network has no registers output");
-    says("-o x.npy --output image_embeds", 1, "the network has no image_embeds output");
+    says("-o x.npy --output registers", 1,
+         "--output: found registers, which this network (vit) does not have, expected some of logits");
+    says("-o x.npy --output image_embeds", 1, "--output: found image_embeds");
     says("-o missing/x.npy", 1, "there is no folder missing");
     says("-o x.npy --layers 0", 2, "--layers: found without an output that has layers");
     says("-o x.npy --no-norm --output attentions", 2, "--no-norm: found without the output it is for");
@@ -166,6 +167,32 @@ TEST_CASE("embed: a safetensors file whose text needs escapes") {
   REQUIRE_FALSE(bad);
   CHECK(has(bad.error().message, "a: 3 elements do not fill the shape [4]"));
   CHECK_FALSE(fs::exists(bench.path("g.safetensors")));
+}
+
+TEST_CASE("embed: what a network has") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  const auto embed = [&](const std::string& family, const std::string& arguments) {
+    const GoldenModel golden(fs::path(kGoldens) / "families" / family);
+    return bench.run("embed -m " + quoted(golden.folder().string()) + " -i a.ppm a.ppm -o e.safetensors " + arguments);
+  };
+  const Ran no_cls = embed("ijepa", "");  // said once, not of each picture
+  CHECK(no_cls.exit_code == 1);
+  CHECK(
+      no_cls.err.starts_with("vitrail: --output: found cls, which this network (ijepa) does not have, expected some of "
+                             "pooled [D] (or pooler_output), tokens"));
+  CHECK(no_cls.lines().empty());
+  CHECK(embed("siglip", "").exit_code == 1);
+  for (const auto& [family, outputs] : {std::pair("ijepa_labels", "logits,pooled"), std::pair("siglip", "pooled"),
+                                        std::pair("clip", "cls,image_embeds"),
+                                        std::pair("dinov2_registers", "cls,registers"), std::pair("beit", "cls")}) {
+    CAPTURE(family);
+    const Ran ran = embed(family, std::string("--output ") + outputs);
+    CHECK_MESSAGE(ran.exit_code == 0, ran.err);
+    const Stored stored(bench.path("e.safetensors"));
+    for (const auto& [name, array] : stored.header.items())
+      if (name != "__metadata__") CHECK(array["data_offsets"][1] > array["data_offsets"][0]);
+  }
 }
 
 TEST_CASE("similar") {
@@ -202,7 +229,8 @@ TEST_CASE("similar") {
   CHECK(bench.run(similar + "-i all/b.ppm all --output words").exit_code == 2);
   const Ran missing = bench.run(similar + "-i all/b.ppm all --output image_embeds");
   CHECK(missing.exit_code == 1);
-  CHECK(has(missing.err, "no image_embeds output"));
+  CHECK(has(missing.err,
+            "--output: found image_embeds, which this network (vit) does not have, expected one of pooled, cls"));
 }
 
 TEST_CASE("attention") {

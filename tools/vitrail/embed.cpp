@@ -88,17 +88,12 @@ class Collector {
   }
 
   Status see(const Seen& seen) {
-    std::vector<Part> parts;
-    for (std::size_t i = 0; i < kinds_.size(); ++i) {
-      parts.push_back(part_of(seen.output, *kinds_[i], info_));
-      if (parts[i].values.empty())
-        return Error{ErrorCode::unsupported, "the network has no " + options_.what[i] + " output"};
-    }
     nlohmann::ordered_json shapes;
     for (std::size_t i = 0; i < kinds_.size(); ++i) {
-      arrays_[i].shape = parts[i].shape;
-      arrays_[i].values.insert(arrays_[i].values.end(), parts[i].values.begin(), parts[i].values.end());
-      shapes[options_.what[i]] = parts[i].shape;
+      const Part part = part_of(seen.output, *kinds_[i], info_);
+      arrays_[i].shape = part.shape;
+      arrays_[i].values.insert(arrays_[i].values.end(), part.values.begin(), part.values.end());
+      shapes[options_.what[i]] = part.shape;
     }
     if (options_.json) {
       print_json({{"image", seen.path},
@@ -146,6 +141,17 @@ class Collector {
   std::vector<std::string> pictures_;
 };
 
+/// The kinds of these outputs; unless said otherwise, all.
+std::string known_kinds(Outputs given = static_cast<Outputs>(~0u)) {
+  std::string text;
+  for (const Kind& kind : kKinds) {
+    if (!has(given, kind.outputs)) continue;
+    text += std::string(text.empty() ? "" : ", ") + kind.name + " " + kind.shape;
+    if (*kind.other) text += std::string(" (or ") + kind.other + ")";
+  }
+  return text;
+}
+
 Result<bool> run(const Options& options) {
   const auto pictures = expand_inputs(options.pictures.inputs);
   if (!pictures) return pictures.error();
@@ -153,8 +159,15 @@ Result<bool> run(const Options& options) {
     return good.error();
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
+  const Outputs given = outputs_of(model->info());
   Outputs outputs = Outputs::none;
-  for (const std::string& name : options.what) outputs = outputs | find_kind(name)->outputs;
+  for (const std::string& name : options.what) {
+    const Outputs wanted = find_kind(name)->outputs;
+    if (!has(given, wanted))
+      return Error{ErrorCode::unsupported, "--output: found " + name + ", which this network (" + model->info().family +
+                                               ") does not have, expected some of " + known_kinds(given)};
+    outputs = outputs | wanted;
+  }
   const auto layers_for = [&](Outputs what) { return has(outputs, what) ? options.layers : std::vector<int>(); };
   auto session = make_session(*model, options.model, options.size,
                               {.outputs = outputs,
@@ -170,15 +183,6 @@ Result<bool> run(const Options& options) {
   if (const Status good = collector.save(); !good) return good.error();
   if (!options.json) collector.print();
   return failures == 0;
-}
-
-std::string known_kinds() {
-  std::string text;
-  for (const Kind& kind : kKinds) {
-    text += std::string(text.empty() ? "" : ", ") + kind.name + " " + kind.shape;
-    if (*kind.other) text += std::string(" (or ") + kind.other + ")";
-  }
-  return text;
 }
 
 /// What CLI11 cannot know: a mistake is one of usage.

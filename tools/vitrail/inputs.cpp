@@ -253,6 +253,14 @@ Result<Model> random_model(const std::string& architecture, DType dtype, int thr
   return Model::random(architecture, load_options(dtype, threads, progress));
 }
 
+Outputs outputs_of(const ModelInfo& info) {
+  const auto where = [](bool there, Outputs output) { return there ? output : Outputs::none; };
+  return Outputs::pooled | Outputs::tokens | Outputs::patch_embed | Outputs::hidden_states |
+         Outputs::intermediate_layers | Outputs::attentions | where(info.num_labels > 0, Outputs::logits) |
+         where(info.num_tokens - info.num_patches > info.num_registers, Outputs::cls) |
+         where(info.projection_dim > 0, Outputs::image_embeds) | where(info.num_registers > 0, Outputs::registers);
+}
+
 Result<Session> make_session(const Model& model, const ModelOptions& options, const SizeOption& size,
                              SessionOptions wanted) {
   wanted.threads = options.threads;

@@ -75,6 +75,9 @@ Result<Model> load_model(const std::string& folder, DType dtype, int threads);
 /// A network of random weights, with a progress bar.
 Result<Model> random_model(const std::string& architecture, DType dtype, int threads);
 
+/// What the network can give.
+Outputs outputs_of(const ModelInfo& info);
+
 /// A session as the options say; `wanted` says the rest.
 Result<Session> make_session(const Model& model, const ModelOptions& options, const SizeOption& size,
                              SessionOptions wanted);

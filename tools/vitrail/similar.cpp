@@ -28,6 +28,23 @@ struct Neighbour {
   double similarity = 0;
 };
 
+constexpr struct {
+  const char* name;
+  Outputs output;
+} kVectors[] = {{"image_embeds", Outputs::image_embeds}, {"pooled", Outputs::pooled}, {"cls", Outputs::cls}};
+
+/// The vectors to compare: those --output names, or the first of kVectors that the network has.
+Result<std::string> choose_vectors(const std::string& wanted, const ModelInfo& info) {
+  std::string given;
+  for (const auto& [name, output] : kVectors) {
+    if (!has(outputs_of(info), output)) continue;
+    if (wanted.empty() || wanted == name) return std::string(name);
+    given += std::string(given.empty() ? "" : ", ") + name;
+  }
+  return Error{ErrorCode::unsupported, "--output: found " + wanted + ", which this network (" + info.family +
+                                           ") does not have, expected one of " + given};
+}
+
 std::span<const float> pick(const Output& output, std::string_view what) {
   if (what == "image_embeds") return output.image_embeds;
   return what == "cls" ? output.cls : output.pooled;
@@ -92,24 +109,22 @@ Result<bool> run(const Options& options) {
 
   const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
   if (!model) return model.error();
-  const std::string what = !options.what.empty()              ? options.what
-                           : model->info().projection_dim > 0 ? "image_embeds"
-                                                              : "pooled";
+  const auto what = choose_vectors(options.what, model->info());
+  if (!what) return what.error();
   auto session = make_session(*model, options.model, options.size,
                               {.outputs = Outputs::cls | Outputs::pooled | Outputs::image_embeds});
   if (!session) return session.error();
   std::vector<float> wanted;
   std::vector<Neighbour> nearest;
-  const std::size_t failures = for_each_picture(
-      *pictures, options.pictures, *session, options.json, Keep::nothing, [&](const Seen& seen) -> Status {
-        const auto vector = pick(seen.output, what);
-        if (vector.empty()) return Error{ErrorCode::unsupported, "the network has no " + what + " output"};
-        if (seen.path == query)
-          wanted.assign(vector.begin(), vector.end());
-        else if (!wanted.empty())
-          nearest.push_back({seen.path, cosine(wanted, vector)});
-        return {};
-      });
+  const std::size_t failures = for_each_picture(*pictures, options.pictures, *session, options.json, Keep::nothing,
+                                                [&](const Seen& seen) -> Status {
+                                                  const auto vector = pick(seen.output, *what);
+                                                  if (seen.path == query)
+                                                    wanted.assign(vector.begin(), vector.end());
+                                                  else if (!wanted.empty())
+                                                    nearest.push_back({seen.path, cosine(wanted, vector)});
+                                                  return {};
+                                                });
   if (wanted.empty() || nearest.empty()) return false;
 
   std::stable_sort(nearest.begin(), nearest.end(),
@@ -150,11 +165,7 @@ void add_similar(CLI::App& app, int& exit_code) {
       ->type_name("WHAT");
   command->add_option("-o", options->file, "Draw the picture and those found on one sheet")->type_name("F.png");
   command->add_flag("--json", options->json, "One JSON object per picture found and line");
-  command->callback([options, &exit_code] {
-    const auto good = run(*options);
-    if (!good) report(good.error());
-    exit_code = good && *good ? kSuccess : kFailure;
-  });
+  command->callback([options, &exit_code] { exit_code = run(*options).value() ? kSuccess : kFailure; });
 }
 
 }  // namespace vitrail::cli
