@@ -136,9 +136,10 @@ TEST_CASE("embed: many outputs in one safetensors file") {
     says("-o x.npy --output words", 2, "--output: found words, expected some of logits");
     says("-o x.npy --output cls,logits", 2, "found x.npy, expected a name that ends in .safetensors");
     says("-o x.safetensors --output cls,cls", 2, "found cls twice");
-    says("-o x.npy --output intermediate_layers", 1, "SessionOptions::layers: found none");
-    says("-o x.npy --output intermediate_layers --layers -1", 1, "layers: found -1, expected 0 … 0");
-    says("-o x.npy --output attentions --layers 999", 1, "attention_layers: found 999, expected 0 … 0");
+    says("-o x.npy --output intermediate_layers", 1,
+         "--layers: found none, expected the blocks of --output intermediate_layers");
+    says("-o x.npy --output intermediate_layers --layers -1", 1, "--layers: found -1, expected 0 … 0");
+    says("-o x.npy --output attentions --layers 999", 1, "--layers: found 999, expected 0 … 0");
     says("-o x.npy --output registers", 1,
          "--output: found registers, which this network (vit) does not have, expected some of logits");
     says("-o x.npy --output image_embeds", 1, "--output: found image_embeds");

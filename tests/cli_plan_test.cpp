@@ -19,7 +19,7 @@ TEST_CASE("the size of the pictures the network sees") {
   CHECK(has(patches("32"), "'shape': (1, 17, 64)"));
   CHECK(has(patches("48x32"), "'shape': (1, 25, 64)"));
   CHECK(has(patches("8x64"), "'shape': (1, 9, 64)"));
-  for (const char* size : {"0x0", "0x32", "32x0", "-8x32", "x32", "32x", "32x32x3", "8.5x8", "wide", "''", "32776x8",
+  for (const char* size : {"0x0", "0x32", "32x0", "-8x32", "x32", "32x", "32x32x3", "8.5x8", "wide", "''", "8193x8",
                            "2000000000x8", "99999999999x8"}) {
     CAPTURE(size);
     const Ran ran = bench.run(kClassify + "-i a.ppm --size " + size);
@@ -27,7 +27,7 @@ TEST_CASE("the size of the pictures the network sees") {
     CHECK(has(ran.err, "--size"));
     CHECK(has(ran.err, "expected HxW"));
   }
-  for (const char* size : {"33x32", "32x7", "1x1", "32768x8"}) {
+  for (const char* size : {"33x32", "32x7", "1x1"}) {
     CAPTURE(size);
     const Ran ran = bench.run(kClassify + "-i a.ppm --size " + size);
     CHECK(ran.exit_code == 1);
@@ -35,7 +35,7 @@ TEST_CASE("the size of the pictures the network sees") {
     CHECK(bench.run("bench -m " + quoted(kModel) + " --runs 1 -t 1 --dtype int8 --size " + size).exit_code == 1);
   }
   const Ran odd = bench.run(kClassify + "-i a.ppm --size 33x32");
-  CHECK(has(odd.err, "33"));
+  CHECK(has(odd.err, "--size: found 33 × 32 pixels"));
 }
 
 TEST_CASE("plan") {
@@ -98,7 +98,7 @@ TEST_CASE("plan") {
   const Ran odd = bench.run("plan --arch vit_tiny --size 100 --patch 14 -t 1");
   CHECK(odd.exit_code == 1);
   CHECK(has(odd.err, "height 100 is not a multiple of patch 14; the nearest are 98 and 112"));
-  const Ran many = bench.run("plan --arch vit_tiny --size 32768 --patch 1 -t 1");
+  const Ran many = bench.run("plan --arch vit_tiny --size 8192 --patch 1 -t 1");
   CHECK(many.exit_code == 1);
   CHECK(has(many.err, "at most 65536"));
   const Ran unknown = bench.run("plan --arch resnet --patch 16 -t 1");
@@ -106,7 +106,7 @@ TEST_CASE("plan") {
   CHECK(has(unknown.err, "resnet"));
   CHECK(bench.run("plan --patch 16 -o missing/plan.svg").exit_code == 1);
   for (const char* bad :
-       {"--size 0", "--size 8x", "--size 99999", "--patch 0", "--patch 16,x", "--patch 5000", "--dtype f16"}) {
+       {"--size 0", "--size 8x", "--size 8193", "--patch 0", "--patch 16,x", "--patch 5000", "--dtype f16"}) {
     CAPTURE(bad);
     CHECK(bench.run(std::string("plan ") + bad).exit_code == 2);
   }

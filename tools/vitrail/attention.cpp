@@ -114,7 +114,7 @@ Result<bool> run(const Options& options) {
   SessionOptions wanted{.outputs = Outputs::attentions};
   if (options.layer) wanted.attention_layers = {*options.layer};
   auto session = make_session(*model, options.model, options.size, wanted);
-  if (!session) return session.error();
+  if (!session) return in_options(session.error(), {{"SessionOptions::attention_layers", "--layer"}});
   if (const Status good = Panels::check(pictures->size(), session->info()); !good) return good.error();
 
   std::string title = "rollout";

@@ -34,13 +34,13 @@ class Contender {
     if (classify && model->info().num_labels == 0)
       return Error{ErrorCode::unsupported,
                    "--outputs: found logits, of a network without a classification head; expected all"};
-    auto session = model->session({.threads = options.threads,
-                                   .max_batch = options.batch,
-                                   .attention = dtype_from(options.attention),
-                                   .image_height = options.size.height,
-                                   .image_width = options.size.width,
-                                   .outputs = classify ? Outputs::logits : Outputs::standard,
-                                   .profile = options.profile || !options.trace.empty()});
+    auto session = open_session(*model, {.threads = options.threads,
+                                         .max_batch = options.batch,
+                                         .attention = dtype_from(options.attention),
+                                         .image_height = options.size.height,
+                                         .image_width = options.size.width,
+                                         .outputs = classify ? Outputs::logits : Outputs::standard,
+                                         .profile = options.profile || !options.trace.empty()});
     if (!session) return session.error();
     const ModelInfo info = session->info();
     return Contender(info, *std::move(session), options.batch);

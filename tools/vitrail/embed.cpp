@@ -174,7 +174,10 @@ Result<bool> run(const Options& options) {
                                .layers = layers_for(Outputs::intermediate_layers),
                                .norm_layers = !options.no_norm,
                                .attention_layers = layers_for(Outputs::attentions)});
-  if (!session) return session.error();
+  if (!session)
+    return in_options(session.error(), {{"SessionOptions::layers", "--layers"},
+                                        {"SessionOptions::attention_layers", "--layers"},
+                                        {"Outputs::intermediate_layers", "--output intermediate_layers"}});
 
   Collector collector(options, session->info());
   const std::size_t failures = for_each_picture(*pictures, options.pictures, *session, options.json, Keep::nothing,

@@ -99,11 +99,11 @@ Result<Opened> open(const std::string& path, const LoadImageOptions& options, Ke
 
 }  // namespace
 
-std::optional<Size> parse_size(std::string_view text) {
-  const auto number = [](std::string_view digits) -> std::optional<int> {
+std::optional<Size> parse_size(std::string_view text, int most) {
+  const auto number = [most](std::string_view digits) -> std::optional<int> {
     int value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error != std::errc() || end != digits.data() + digits.size() || value < 1 || value > 32768) return std::nullopt;
+    if (error != std::errc() || end != digits.data() + digits.size() || value < 1 || value > most) return std::nullopt;
     return value;
   };
   const std::size_t x = text.find('x');
@@ -111,6 +111,15 @@ std::optional<Size> parse_size(std::string_view text) {
   const auto width = x == text.npos ? height : number(text.substr(x + 1));
   if (!height || !width) return std::nullopt;
   return Size{*height, *width};
+}
+
+CLI::Validator size_up_to(int most) {
+  return CLI::Validator(
+      [most](const std::string& text) {
+        return parse_size(text, most) ? std::string()
+                                      : "found " + text + ", expected HxW or N, each 1 … " + std::to_string(most);
+      },
+      "");
 }
 
 void PictureOptions::add_to(CLI::App& command) {
@@ -124,15 +133,17 @@ void PictureOptions::add_to(CLI::App& command) {
 
 void SizeOption::add_to(CLI::App& command) {
   const auto read = [this](const std::vector<std::string>& texts) {
-    const auto size = parse_size(texts.at(0));
-    if (!size)
-      throw CLI::ValidationError("--size: found " + texts.at(0) + ", expected HxW or N, each 1 … 32768 pixels");
-    height = size->height;
-    width = size->width;
+    const Size size = *parse_size(texts.at(0));
+    height = size.height;
+    width = size.width;
     return true;
   };
-  command.add_option("--size", read, "Height and width of the pictures the network sees, multiples of its patch size")
-      ->type_name("HxW");
+  command
+      .add_option(
+          "--size", read,
+          "Height and width of the pictures the network sees, or both in one number; multiples of its patch size")
+      ->check(size_up_to(kMaxNetworkSide))
+      ->type_name("HxW|N");
 }
 
 void ModelOptions::add_to(CLI::App& command) {
@@ -261,6 +272,19 @@ Outputs outputs_of(const ModelInfo& info) {
          where(info.projection_dim > 0, Outputs::image_embeds) | where(info.num_registers > 0, Outputs::registers);
 }
 
+Error in_options(Error error, std::initializer_list<std::pair<std::string_view, std::string_view>> arguments) {
+  for (const auto& [argument, option] : arguments)
+    if (const std::size_t at = error.message.find(argument); at != error.message.npos)
+      error.message.replace(at, argument.size(), option);
+  return error;
+}
+
+Result<Session> open_session(const Model& model, const SessionOptions& wanted) {
+  auto session = model.session(wanted);
+  if (session) return session;
+  return in_options(session.error(), {{"SessionOptions::image_height, image_width", "--size"}});
+}
+
 Result<Session> make_session(const Model& model, const ModelOptions& options, const SizeOption& size,
                              SessionOptions wanted) {
   wanted.threads = options.threads;
@@ -268,7 +292,7 @@ Result<Session> make_session(const Model& model, const ModelOptions& options, co
   wanted.image_height = size.height;
   wanted.image_width = size.width;
   wanted.always_preprocess = options.always_preprocess;
-  return model.session(wanted);
+  return open_session(model, wanted);
 }
 
 Image noise(int width, int height, int channels) {

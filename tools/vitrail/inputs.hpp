@@ -17,10 +17,15 @@ struct Size {
   int height = 0, width = 0;
 };
 
-/// "16" or "HxW", each 1 … 32768; nothing when it is neither.
-std::optional<Size> parse_size(std::string_view text);
+/// Pixels a side that the networks' pictures can have.
+constexpr int kMaxNetworkSide = 8192;
 
-/// --size HxW: what a session is made for; 0 × 0 is the network's own size.
+/// "16" or "HxW", each 1 … most; nothing when it is neither.
+std::optional<Size> parse_size(std::string_view text, int most = max_image_side);
+/// For options whose text parse_size() reads.
+CLI::Validator size_up_to(int most);
+
+/// --size: what a session is made for; 0 × 0 is the network's own size.
 struct SizeOption {
   int height = 0, width = 0;
   void add_to(CLI::App& command);
@@ -78,6 +83,11 @@ Result<Model> random_model(const std::string& architecture, DType dtype, int thr
 /// What the network can give.
 Outputs outputs_of(const ModelInfo& info);
 
+/// The library speaks of its arguments, the user of this program of options: puts the latter in place of the former.
+Error in_options(Error error, std::initializer_list<std::pair<std::string_view, std::string_view>> arguments);
+
+/// A session whose errors speak of --size.
+Result<Session> open_session(const Model& model, const SessionOptions& wanted);
 /// A session as the options say; `wanted` says the rest.
 Result<Session> make_session(const Model& model, const ModelOptions& options, const SizeOption& size,
                              SessionOptions wanted);

@@ -36,14 +36,7 @@ Result<PatchGrid> make_grid(const Options& options, Size picture, int channels) 
   grid.remainder = options.pad ? Remainder::pad : options.crop ? Remainder::crop : Remainder::refuse;
   auto made = PatchGrid::make(grid);
   if (made) return made;
-  // The library speaks of its enumerators, the user of this program of options.
-  std::string message = made.error().message;
-  for (const std::string name : {"pad", "crop"}) {
-    const std::string enumerator = "Remainder::" + name;
-    if (const std::size_t at = message.find(enumerator); at != message.npos)
-      message.replace(at, enumerator.size(), "--" + name);
-  }
-  return Error{made.error().code, message};
+  return in_options(made.error(), {{"Remainder::pad", "--pad"}, {"Remainder::crop", "--crop"}});
 }
 
 constexpr int kLargest = 4096;  // side of what is drawn enlarged, unless pixels alone take more
@@ -247,19 +240,14 @@ void check_usage(const Options& options) {
 void add_patches(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("patches", "Show, extract or assemble the patches of a picture");
-  const CLI::Validator is_size(
-      [](const std::string& text) {
-        return parse_size(text) ? std::string() : text + " is neither a number nor HxW, each 1…32768";
-      },
-      "");
   options->pictures.add_to(*command);
   command->get_option("--image")->required(false);
   command->add_option("-P,--patch", options->patch, "Patch size in pixels, 16 or HxW")
-      ->check(is_size)
+      ->check(size_up_to(4096))
       ->type_name("SIZE")
       ->capture_default_str();
   command->add_option("--stride", options->stride, "From one patch to the next, N or HxW; default: the patch size")
-      ->check(is_size)
+      ->check(size_up_to(max_image_side))
       ->type_name("SIZE");
   command->add_flag("--pad", options->pad, "Complete patches at the right and bottom edge with zeros");
   command->add_flag("--crop", options->crop, "Leave out incomplete patches at the right and bottom edge");
@@ -273,8 +261,8 @@ void add_patches(CLI::App& app, int& exit_code) {
   command->add_option("--assemble", options->assemble_file, "Read such an array and make the picture")
       ->type_name("F.npy");
   command->add_option("--size", options->size, "Size of the picture --assemble makes")
-      ->check(is_size)
-      ->type_name("HxW");
+      ->check(size_up_to(max_image_side))
+      ->type_name("HxW|N");
   command->add_flag("--json", options->json, "One JSON object");
   command->callback([options, &exit_code] {
     check_usage(*options);

@@ -68,13 +68,13 @@ struct Network {
 
   static Result<Network> make(const Options& options, Size size, int patch) {
     // The name says a square picture; the session then has the size that is asked for.
-    const int side = size.height == size.width ? size.height : patch * std::min(8192 / patch, 8);
+    const int side = size.height == size.width ? size.height : patch * std::min(kMaxNetworkSide / patch, 8);
     const auto model =
         random_model(options.architecture + "_patch" + std::to_string(patch) + "_" + std::to_string(side),
                      dtype_from(options.dtype), options.threads);
     if (!model) return model.error();
-    auto session = model->session(
-        {.threads = options.threads, .image_height = size.height, .image_width = size.width, .profile = true});
+    auto session = open_session(
+        *model, {.threads = options.threads, .image_height = size.height, .image_width = size.width, .profile = true});
     if (!session) return session.error();
     const ModelInfo info = session->info();
     return Network{*std::move(session), noise(info.image_width, info.image_height, info.channels)};
@@ -291,13 +291,8 @@ void add_plan(CLI::App& app, int& exit_code) {
   command->add_option("--arch", options->architecture, "Encoder by timm's name without its patch size, e.g. vit_small")
       ->type_name("NAME")
       ->capture_default_str();
-  const CLI::Validator is_size(
-      [](const std::string& text) {
-        return parse_size(text) ? std::string() : text + " is neither a number nor HxW, each 1…32768";
-      },
-      "");
   command->add_option("--size", options->size, "Pictures in pixels, N or HxW")
-      ->check(is_size)
+      ->check(size_up_to(kMaxNetworkSide))
       ->type_name("SIZE")
       ->capture_default_str();
   command->add_option("--patch", options->patches, "Patch sizes to compare")
