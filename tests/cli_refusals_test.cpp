@@ -68,3 +68,12 @@ TEST_CASE("a model that cannot be examined is not one that is not there") {
   CHECK(has(refusal(bench, "info -m model", 1), "model: config.json cannot be examined: Too many levels"));
   CHECK(has(refusal(bench, "info -m loop", 1), "loop: cannot be examined: Too many levels"));
 }
+
+TEST_CASE("an array that goes to standard output is alone there") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  REQUIRE(bench.run(kEmbed + "-i a.ppm -o e.npy").out == "e.npy  cls  f32 1 × 64\n");
+  bench.run(kEmbed + "-i a.ppm -o /dev/stdout 2>said.txt | cat >piped.npy; true");
+  CHECK(read(bench.path("piped.npy")) == read(bench.path("e.npy")));
+  CHECK(read(bench.path("said.txt")) == "/dev/stdout  cls  f32 1 × 64\n");
+}

@@ -151,7 +151,8 @@ Result<bool> run(const Options& options) {
   shape[0] = all.size() / (shape[1] * shape[2]);
   if (!options.array.empty())
     if (const Status good = save_npy(options.array, shape, all); !good) return good.error();
-  if (!options.json) std::printf("%s  %s\n", options.file.c_str(), title.c_str());
+  if (!options.json)
+    std::fprintf(status_stream({options.file}), "%s  %s\n", printable(options.file).c_str(), title.c_str());
   return failures == 0;
 }
 

@@ -166,7 +166,7 @@ nlohmann::ordered_json to_json(const Contender& c, const Options& options) {
 
 void print_table(const std::vector<Contender>& contenders, const Options& options) {
   std::printf("%s, %d thread%s, batch %d, %s%s\n\n",
-              (options.folder.empty() ? options.architecture : options.folder).c_str(), options.threads,
+              printable(options.folder.empty() ? options.architecture : options.folder).c_str(), options.threads,
               options.threads == 1 ? "" : "s", options.batch,
               options.outputs == "all" ? "" : (options.outputs + " alone, ").c_str(), cpu_name().c_str());
   using enum Table::Align;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 namespace vitrail::cli {
@@ -15,11 +16,21 @@ bool starts_letter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0)
 
 }  // namespace
 
-void report(std::string_view message) {
-  std::string text(message);
-  for (char& byte : text)  // files and their names can hold what terminals obey
+std::string printable(std::string_view text) {
+  std::string shown(text);
+  for (char& byte : shown)
     if (static_cast<unsigned char>(byte) < ' ' || byte == 0x7f) byte = '?';
-  std::fprintf(stderr, "vitrail: %s\n", text.c_str());
+  return shown;
+}
+
+void report(std::string_view message) { std::fprintf(stderr, "vitrail: %s\n", printable(message).c_str()); }
+
+std::FILE* status_stream(std::initializer_list<std::string> written) {
+  const auto may_be_stdout = [](const std::string& path) {
+    std::error_code ignored;
+    return !path.empty() && !std::filesystem::is_regular_file(path, ignored);
+  };
+  return std::any_of(written.begin(), written.end(), may_be_stdout) ? stderr : stdout;
 }
 
 void report(const Error& error) { report(error.message); }
@@ -90,7 +101,7 @@ void Table::print(int indent) const {
       line += "  ";
     }
     line.erase(line.find_last_not_of(' ') + 1);
-    std::printf("%s\n", line.c_str());
+    std::printf("%s\n", printable(line).c_str());
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
+#include <initializer_list>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -14,9 +16,15 @@ namespace vitrail::cli {
 
 constexpr int kSuccess = 0, kFailure = 1, kUsage = 2;  ///< exit codes
 
+/// Text without the control characters that terminals obey: files, and names in them, can hold some.
+std::string printable(std::string_view text);
+
 /// Writes "vitrail: message" to stderr.
 void report(const Error& error);
 void report(std::string_view message);
+
+/// Where to say that these files were written: stdout, or stderr where one of them may be stdout itself.
+std::FILE* status_stream(std::initializer_list<std::string> written);
 
 /// One line of JSON on stdout, flushed so that a reader on a pipe sees it now. Text that is not UTF-8 is replaced.
 void print_json(const nlohmann::ordered_json& object);

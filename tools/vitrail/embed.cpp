@@ -125,7 +125,8 @@ class Collector {
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
       std::string text;
       for (const std::size_t length : arrays_[i].shape) text += (text.empty() ? "" : " × ") + std::to_string(length);
-      std::printf("%s  %s  f32 %s\n", options_.file.c_str(), options_.what[i].c_str(), text.c_str());
+      std::fprintf(status_stream({options_.file}), "%s  %s  f32 %s\n", printable(options_.file).c_str(),
+                   options_.what[i].c_str(), text.c_str());
     }
   }
 

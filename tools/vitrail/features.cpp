@@ -84,8 +84,9 @@ Result<bool> run(const Options& options) {
   if (options.json)
     print_json({{"output", options.file}, {"rows", rows}, {"columns", columns}, {"explained_variance", shares}});
   else
-    std::printf("%s  %d × %d patches a picture, red + green + blue explain %s %% of their variance\n",
-                options.file.c_str(), rows, columns, text.c_str());
+    std::fprintf(status_stream({options.file}),
+                 "%s  %d × %d patches a picture, red + green + blue explain %s %% of their variance\n",
+                 printable(options.file).c_str(), rows, columns, text.c_str());
   return failures == 0;
 }
 

@@ -106,8 +106,8 @@ Result<bool> run(const Options& options) {
   if (panels.empty()) return false;
   if (const Status good = save_png(panels.draw(), options.file); !good) return good.error();
   if (!options.json)
-    std::printf("%s  %td of %d patches hidden\n", options.file.c_str(), std::count(mask->begin(), mask->end(), 1),
-                info.num_patches);
+    std::fprintf(status_stream({options.file}), "%s  %td of %d patches hidden\n", printable(options.file).c_str(),
+                 std::count(mask->begin(), mask->end(), 1), info.num_patches);
   return failures == 0;
 }
 

@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "vitrail " VITRAIL_VERSION);
   app.require_subcommand(1);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return std::string("vitrail: ") + error.what() + "\nRun vitrail --help, or vitrail COMMAND --help.\n";
+    return "vitrail: " + printable(error.what()) + "\nRun vitrail --help, or vitrail COMMAND --help.\n";
   });
 
   int exit_code = kSuccess;

@@ -152,9 +152,10 @@ Status tell(const Options& options, const std::string& path, const PatchGrid& gr
                 {"count", grid.count()},
                 {"patch_size", grid.patch_size()}});
   } else {
-    std::printf("%s  %d × %d × %d  →  %d × %d = %d patches of %d × %d, %zu bytes each\n", path.c_str(), g.height,
-                g.width, g.channels, grid.rows(), grid.columns(), grid.count(), g.patch_height, g.patch_width,
-                grid.patch_size());
+    std::fprintf(status_stream({options.out_file, options.extract_file}),
+                 "%s  %d × %d × %d  →  %d × %d = %d patches of %d × %d, %zu bytes each\n", printable(path).c_str(),
+                 g.height, g.width, g.channels, grid.rows(), grid.columns(), grid.count(), g.patch_height,
+                 g.patch_width, grid.patch_size());
   }
   return {};
 }

@@ -173,7 +173,7 @@ nlohmann::ordered_json to_json(const PatchCost& c) {
 
 void print_table(const std::vector<PatchCost>& costs, const Calibration& calibration, const std::string& title,
                  bool measured) {
-  std::printf("%s\n\n", title.c_str());
+  std::printf("%s\n\n", printable(title).c_str());
   using enum Table::Align;
   Table table({right, right, right, right, right, right, right, right, right});
   const auto giga = [](std::uint64_t macs) { return decimal(static_cast<double>(macs) * 1e-9, 2); };
