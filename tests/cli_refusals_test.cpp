@@ -20,6 +20,35 @@ std::string refusal(const Bench& bench, const std::string& arguments, int exit_c
 
 }  // namespace
 
+TEST_CASE("an empty text is no argument") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  for (const std::string arguments : {"bench --runs 1 -m ''",
+                                      "info -m ''",
+                                      "classify -i a.ppm -m ''",
+                                      "classify -m x -i ''",
+                                      "classify -m x -i a.ppm ''",
+                                      "classify -m x -i a.ppm -k ''",
+                                      "classify -m x -i a.ppm --labels ''",
+                                      "classify -m x -i a.ppm --save-logits ''",
+                                      "classify -m x -i a.ppm --annotate ''",
+                                      "classify -m x -i a.ppm --threads ''",
+                                      "classify -m x -i a.ppm --size ''",
+                                      "embed -m x -i a.ppm -o x.npy --output intermediate_layers --layers ''",
+                                      "embed -m x -i a.ppm -o ''",
+                                      "attention -m x -i a.ppm -o x.png --layer ''",
+                                      "attention -m x -i a.ppm -o x.png --layer 0 --head ''",
+                                      "attention -m x -i a.ppm -o x.png --save-weights ''",
+                                      "mae -m x -i a.ppm -o x.png --mask ''",
+                                      "mae -m x -i a.ppm -o x.png --seed ''",
+                                      "patches -i a.ppm --extract ''",
+                                      "plan -o ''"}) {
+    const std::string said = refusal(bench, arguments, 2);
+    CHECK_MESSAGE(has(said, ": found an empty text, expected "), said);
+  }
+  CHECK(has(refusal(bench, "info -m ''", 2), "--model: found an empty text, expected MODEL"));
+}
+
 TEST_CASE("no output takes the place of an input, of a model's file or of another output") {
   const Bench bench;
   bench.picture("a.ppm", 32, 32);
@@ -58,6 +87,27 @@ TEST_CASE("a program that is killed while it writes leaves nothing behind") {
       std::system((killed_at_1_kb + "'" VITRAIL_PROGRAM "' " + kEmbed + "-i a.ppm --output tokens -o e.npy").c_str()));
   CHECK(bench.files() == 1);
 #endif
+}
+
+TEST_CASE("who reads JSON reads what went wrong, too") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  const auto says = [&](const std::string& arguments, int exit_code, const char* text) {
+    const Ran ran = bench.run(arguments + " --json");
+    CAPTURE(arguments);
+    CHECK(ran.exit_code == exit_code);
+    REQUIRE(ran.lines().size() == 1);
+    CHECK(has(ran.lines()[0]["error"].get<std::string>(), text));
+    CHECK(has(ran.err, text));
+  };
+  says("classify -m none -i a.ppm", 1, "none: no such folder");
+  says("info -m none", 1, "none: no such folder");
+  says("patches -i a.ppm -P 7", 1, "--pad or --crop");
+  says("plan --size 100 --patch 16", 1, "--size: height 100");
+  says("plan --size wide", 2, "--size: found wide");
+  says(kEmbed + "-i a.ppm -o e.npy --output words", 2, "--output: found words");
+  says("paint", 2, "found paint, expected one of classify");
+  CHECK(has(bench.run("info --json --help").out, "Usage: vitrail info"));
 }
 
 TEST_CASE("a model that cannot be examined is not one that is not there") {

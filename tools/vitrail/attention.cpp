@@ -178,11 +178,7 @@ void add_attention(CLI::App& app, int& exit_code) {
   command->add_option("--save-weights", options->array, "Write the patches' weights, f32 [pictures, rows, columns]")
       ->type_name("F.npy");
   command->add_flag("--json", options->json, "One JSON object per picture and line");
-  command->callback([options, &exit_code] {
-    const auto good = run(*options);
-    if (!good) report(good.error());
-    exit_code = good && *good ? kSuccess : kFailure;
-  });
+  command->callback([options, &exit_code] { exit_code = run(*options).value() ? kSuccess : kFailure; });
 }
 
 }  // namespace vitrail::cli

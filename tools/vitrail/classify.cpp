@@ -165,11 +165,7 @@ void add_classify(CLI::App& app, int& exit_code) {
       ->type_name("F.npy");
   command->add_option("--annotate", options->sheet_file, "Draw the pictures with their labels on one sheet")
       ->type_name("F.png");
-  command->callback([options, &exit_code] {
-    const auto good = run(*options);
-    if (!good) report(good.error());
-    exit_code = good && *good ? kSuccess : kFailure;
-  });
+  command->callback([options, &exit_code] { exit_code = run(*options).value() ? kSuccess : kFailure; });
 }
 
 }  // namespace vitrail::cli

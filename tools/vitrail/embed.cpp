@@ -231,14 +231,8 @@ void add_embed(CLI::App& app, int& exit_code) {
       ->type_name("F.npy|F.safetensors");
   command->add_flag("--json", options->json, "One JSON object per picture and line");
   command->callback([options, &exit_code] {
-    if (const std::string wrong = check_usage(*options); !wrong.empty()) {
-      report(wrong);
-      exit_code = kUsage;
-      return;
-    }
-    const auto good = run(*options);
-    if (!good) report(good.error());
-    exit_code = good && *good ? kSuccess : kFailure;
+    if (const std::string wrong = check_usage(*options); !wrong.empty()) throw CLI::ValidationError(wrong);
+    exit_code = run(*options).value() ? kSuccess : kFailure;
   });
 }
 

@@ -103,12 +103,8 @@ void add_features(CLI::App& app, int& exit_code) {
                    "Picture to write: one row per picture, at most " + std::to_string(Panels::kMaxRows))
       ->required()
       ->type_name("F.png");
-  command->add_flag("--json", options->json, "The result as one line of JSON");
-  command->callback([options, &exit_code] {
-    const auto good = run(*options);
-    if (!good) report(good.error());
-    exit_code = good && *good ? kSuccess : kFailure;
-  });
+  command->add_flag("--json", options->json, "The result as one line of JSON, after one for each picture that failed");
+  command->callback([options, &exit_code] { exit_code = run(*options).value() ? kSuccess : kFailure; });
 }
 
 }  // namespace vitrail::cli

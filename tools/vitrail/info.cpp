@@ -154,11 +154,10 @@ Status run(const Options& options) {
 
 }  // namespace
 
-void add_info(CLI::App& app, int& exit_code) {
+void add_info(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("info", "Describe a model, or this machine's CPU and kernels");
   command->add_option("-m,--model", options->folder, "Folder of a model; without it only the machine is described")
-      ->check(not_empty())
       ->type_name("MODEL");
   add_threads(*command, options->threads);
   command->add_option("--dtype", options->dtype, "Arithmetic of the matrix products: int8 or f32")
@@ -166,11 +165,7 @@ void add_info(CLI::App& app, int& exit_code) {
       ->type_name("TYPE")
       ->capture_default_str();
   command->add_flag("--json", options->json, "One JSON object");
-  command->callback([options, &exit_code] {
-    const Status good = run(*options);
-    if (!good) report(good.error());
-    exit_code = good ? kSuccess : kFailure;
-  });
+  command->callback([options] { run(*options).value(); });
 }
 
 }  // namespace vitrail::cli

@@ -149,7 +149,6 @@ void SizeOption::add_to(CLI::App& command) {
 void ModelOptions::add_to(CLI::App& command) {
   command.add_option("-m,--model", folder, "Folder with config.json and model.safetensors (Hugging Face or timm)")
       ->required()
-      ->check(not_empty())
       ->type_name("MODEL");
   add_threads(command, threads);
   command.add_option("--dtype", dtype, "Arithmetic of the matrix products: int8 or f32")
@@ -235,11 +234,6 @@ Status check_outputs(std::initializer_list<Named> outputs, std::vector<Named> ta
     taken.push_back({option, path});
   }
   return {};
-}
-
-CLI::Validator not_empty() {
-  return CLI::Validator([](const std::string& text) { return text.empty() ? "found an empty name" : std::string(); },
-                        "");
 }
 
 CLI::Validator number_in(double low, double high) {

@@ -70,8 +70,6 @@ struct Named {
 Status check_outputs(std::initializer_list<Named> outputs, std::vector<Named> inputs = {},
                      const std::vector<std::string>& pictures = {});
 
-/// For options whose empty text is a shell's variable that was not set.
-CLI::Validator not_empty();
 /// Numbers from low to high; CLI11's own Range takes NaN for one.
 CLI::Validator number_in(double low, double high);
 

@@ -138,11 +138,7 @@ void add_mae(CLI::App& app, int& exit_code) {
       ->required()
       ->type_name("F.png");
   command->add_flag("--json", options->json, "One JSON object per picture and line");
-  command->callback([options, &exit_code] {
-    const auto good = run(*options);
-    if (!good) report(good.error());
-    exit_code = good && *good ? kSuccess : kFailure;
-  });
+  command->callback([options, &exit_code] { exit_code = run(*options).value() ? kSuccess : kFailure; });
 }
 
 }  // namespace vitrail::cli

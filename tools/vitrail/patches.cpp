@@ -238,7 +238,7 @@ void check_usage(const Options& options) {
 
 }  // namespace
 
-void add_patches(CLI::App& app, int& exit_code) {
+void add_patches(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("patches", "Show, extract or assemble the patches of a picture");
   options->pictures.add_to(*command);
@@ -265,11 +265,9 @@ void add_patches(CLI::App& app, int& exit_code) {
       ->check(size_up_to(max_image_side))
       ->type_name("HxW|N");
   command->add_flag("--json", options->json, "One JSON object");
-  command->callback([options, &exit_code] {
+  command->callback([options] {
     check_usage(*options);
-    const Status good = run(*options);
-    if (!good) report(good.error());
-    exit_code = good ? kSuccess : kFailure;
+    run(*options).value();
   });
 }
 

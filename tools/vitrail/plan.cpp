@@ -285,7 +285,7 @@ Status run(Options options) {
 
 }  // namespace
 
-void add_plan(CLI::App& app, int& exit_code) {
+void add_plan(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("plan", "What a patch size costs: tokens, products, memory and time");
   command->add_option("--arch", options->architecture, "Encoder by timm's name without its patch size, e.g. vit_small")
@@ -308,11 +308,7 @@ void add_plan(CLI::App& app, int& exit_code) {
   command->add_flag("--measure", options->measure, "Run a network of every patch size, too");
   command->add_option("-o", options->chart, "Draw the comparison")->type_name("F.svg");
   command->add_flag("--json", options->json, "One JSON object");
-  command->callback([options, &exit_code] {
-    const Status good = run(*options);
-    if (!good) report(good.error());
-    exit_code = good ? kSuccess : kFailure;
-  });
+  command->callback([options] { run(*options).value(); });
 }
 
 }  // namespace vitrail::cli
