@@ -119,6 +119,19 @@ TEST_CASE("a model that cannot be examined is not one that is not there") {
   CHECK(has(refusal(bench, "info -m loop", 1), "loop: cannot be examined: Too many levels"));
 }
 
+TEST_CASE("labels: the system's reason, an end, and nothing that terminals obey") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  const std::string classify = kClassify + "-i a.ppm --labels ";
+  CHECK(has(refusal(bench, classify + "none.txt", 1), "none.txt: cannot be opened: No such file"));
+  if (fs::exists("/dev/zero")) CHECK(has(refusal(bench, classify + "/dev/zero", 1), "is larger than 16 MiB"));
+  std::ofstream(bench.path("red.txt")) << "\033[31m1\n\033[31m2\n\033[31m3\n\033[31m4\n\033[31m5\n";
+  const Ran red = bench.run(classify + "red.txt");
+  CHECK(red.exit_code == 0);
+  CHECK(has(red.out, "?[31m"));
+  CHECK_FALSE(has(red.out, "\033"));
+}
+
 TEST_CASE("an array that goes to standard output is alone there") {
   const Bench bench;
   bench.picture("a.ppm", 32, 32);

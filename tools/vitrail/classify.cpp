@@ -1,12 +1,13 @@
 // vitrail classify: the best labels of each picture.
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "commands.hpp"
 #include "inputs.hpp"
 #include "sheet.hpp"
+#include "tools/codecs/codec.hpp"
 #include "vitrail/codecs.hpp"
 
 namespace vitrail::cli {
@@ -23,13 +24,15 @@ struct Options {
 
 /// One label per line; there must be as many as the network has answers.
 Result<std::vector<std::string>> read_labels(const std::string& path, int expected) {
-  std::ifstream file(path);
+  constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 24;
+  const auto bytes = codec::read_file(path, kMaxBytes);
+  if (!bytes) return bytes.error();
+  std::istringstream text(std::string(bytes->begin(), bytes->end()));
   std::vector<std::string> labels;
-  for (std::string line; std::getline(file, line);) {
+  for (std::string line; std::getline(text, line);) {
     if (line.ends_with('\r')) line.pop_back();
     labels.push_back(line);
   }
-  if (file.bad() || (!file.eof() && labels.empty())) return Error{ErrorCode::io, path + ": cannot be read"};
   while (!labels.empty() && labels.back().empty()) labels.pop_back();
   if (labels.size() == static_cast<std::size_t>(expected)) return labels;
   return Error{ErrorCode::bad_file, path + ": " + std::to_string(labels.size()) + " labels, expected " +
@@ -155,7 +158,9 @@ void add_classify(CLI::App& app, int& exit_code) {
   options->model.add_to(*command);
   options->size.add_to(*command);
   options->pictures.add_to(*command);
-  command->add_option("-k,--top", options->k, "Answers per picture")
+  command
+      ->add_option("-k,--top", options->k,
+                   "Answers per picture; of several pictures, the text shows the best one each, and --json all")
       ->check(CLI::Range(1, 1'000'000))
       ->type_name("K")
       ->capture_default_str();

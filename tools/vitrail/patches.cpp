@@ -242,7 +242,8 @@ void add_patches(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("patches", "Show, extract or assemble the patches of a picture");
   options->pictures.add_to(*command);
-  command->get_option("--image")->required(false);
+  command->get_option("--image")->required(false)->description(
+      "Picture: a file (JPEG, PNG, WebP, PPM/PGM, .npy of u8 HxWxC)");
   command->add_option("-P,--patch", options->patch, "Patch size in pixels, 16 or HxW")
       ->check(size_up_to(4096))
       ->type_name("SIZE")
