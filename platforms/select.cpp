@@ -165,7 +165,10 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
 }
 
 Result<Selection> select_kernels(int threads) {
-  return select_kernels(environment("VITRAIL_CPU"), environment("VITRAIL_ONEDNN") == "1", threads);
+  const std::string_view onednn = environment("VITRAIL_ONEDNN");
+  if (!onednn.empty() && onednn != "0" && onednn != "1")
+    return Error{ErrorCode::invalid_argument, "VITRAIL_ONEDNN: found '" + std::string(onednn) + "', expected 0 or 1"};
+  return select_kernels(environment("VITRAIL_CPU"), onednn == "1", threads);
 }
 
 Result<Kernels> select_kernels() {

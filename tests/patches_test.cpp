@@ -273,8 +273,12 @@ TEST_CASE("every class of CPU moves the same bytes") {
         check_against_naive(wide, noise(wide.size(), 3), 0, false);
       }
   }
-  const CpuLimit limit("pentium");
-  CHECK(error_of(options_of(32, 32, 16)).starts_with("VITRAIL_CPU: found 'pentium', expected one of: "));
+  {
+    const CpuLimit limit("pentium");
+    CHECK(error_of(options_of(32, 32, 16)).starts_with("VITRAIL_CPU: found 'pentium', expected one of: "));
+  }
+  const Environment onednn("VITRAIL_ONEDNN", "2");
+  CHECK(error_of(options_of(32, 32, 16)) == "VITRAIL_ONEDNN: found '2', expected 0 or 1");
 }
 
 TEST_CASE("overlapping patches of one picture give it back to the bit") {

@@ -7,7 +7,8 @@
 namespace vitrail::simd {
 
 /// Whole vectors, then half or a quarter of one, or else a whole one that overlaps the one before. With AVX-512 what is
-/// left of more than half a vector is one masked vector: on Zen 5 faster than two moves while the picture is in a cache.
+/// left of more than half a vector is one masked vector: on Zen 5 faster than two moves while the picture is in a
+/// cache.
 template <class A>
 struct CopyVectors {
   template <std::size_t bytes>
