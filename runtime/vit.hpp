@@ -28,9 +28,11 @@ struct Request {
   bool classifies(const Weights& w) const;
   /// Tokens of each picture that the last block must give, the first ones; 0: none.
   int last_rows(const Weights& w, int tokens) const;
-  /// With which class tokens attend by attend_class in the last block; null: as all tokens, or nothing runs it.
+  /// With which class tokens attend by attend_class in the last block; null: as all tokens, because that is less work
+  /// for so few of them, or nothing runs it.
   const Linear* class_keys(const Weights& w, int tokens) const {
-    return w.class_keys && attention == DType::int8 && last_rows(w, tokens) > 0 ? &*w.class_keys : nullptr;
+    const bool pays = w.config.class_tokens() * w.config.num_heads < tokens;
+    return w.class_keys && attention == DType::int8 && pays && last_rows(w, tokens) > 0 ? &*w.class_keys : nullptr;
   }
   /// Blocks that must run.
   int blocks(const Weights& w, int tokens) const;

@@ -2,6 +2,7 @@
 // bits on every class of CPU, and close to f32 where a few channels are much larger than the others.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -92,6 +93,28 @@ TEST_CASE("wide networks: the same logits and maps on every class of CPU, of one
       const Found alone = run(model, std::span(pictures.views).first(1), 2);
       CHECK(same(alone.logits, {first.logits.begin(), first.logits.begin() + 1000}));
     }
+  }
+}
+
+TEST_CASE("where heads are more than tokens, class tokens attend as all tokens do") {
+  const Model model = pack(two_blocks("vit_base_patch16_64"), DType::int8);
+  const Pictures pictures;
+  Session session = model
+                        .session({.image_height = kSide,
+                                  .image_width = kSide,
+                                  .any_size = true,
+                                  .outputs = Outputs::logits,
+                                  .profile = true})
+                        .value();
+  for (const int side : {kSide, 32}) {  // 17 and 5 tokens, 12 heads
+    CAPTURE(side);
+    ImageView picture = pictures.views[0];
+    picture.width = picture.height = side;
+    REQUIRE(session.run(picture));
+    const auto operations = session.profile();
+    const auto of_class = std::count_if(operations.begin(), operations.end(),
+                                        [](const Operation& o) { return std::string_view(o.name) == "keys"; });
+    CHECK(of_class == (side == kSide ? 1 : 0));
   }
 }
 
