@@ -266,10 +266,8 @@ TEST_CASE("attention") {
   }
 
   const auto says = [&](const std::string& arguments, int exit_code, const char* text) {
-    const Ran wrong = bench.run(attention + arguments);
-    CAPTURE(wrong.err);
-    CHECK(wrong.exit_code == exit_code);
-    CHECK(has(wrong.err, text));
+    const std::string said = refusal(bench, attention + arguments, exit_code);
+    CHECK_MESSAGE(has(said, text), said);
   };
   says("-o x.png --layer -1", 1, "--layer: found -1, expected 0 … 0");
   says("-o x.png --layer 999", 1, "--layer: found 999, expected 0 … 0");

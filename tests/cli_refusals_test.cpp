@@ -8,18 +8,6 @@
 using namespace vitrail::test;
 namespace fs = std::filesystem;
 
-namespace {
-
-/// The message, and the exit code that must come with it.
-std::string refusal(const Bench& bench, const std::string& arguments, int exit_code) {
-  const Ran ran = bench.run(arguments);
-  CAPTURE(arguments);
-  CHECK(ran.exit_code == exit_code);
-  return ran.err;
-}
-
-}  // namespace
-
 TEST_CASE("an empty text is no argument") {
   const Bench bench;
   bench.picture("a.ppm", 32, 32);

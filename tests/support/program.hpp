@@ -67,6 +67,14 @@ struct Bench {
   }
 };
 
+/// The message, and the exit code that must come with it.
+inline std::string refusal(const Bench& bench, const std::string& arguments, int exit_code) {
+  const Ran ran = bench.run(arguments);
+  CAPTURE(arguments);
+  CHECK(ran.exit_code == exit_code);
+  return ran.err;
+}
+
 inline std::string quoted(const std::string& text) { return "'" + text + "'"; }
 inline const std::string kClassify = "classify -m " + quoted(kModel) + " ";
 inline const std::string kEmbed = "embed -m " + quoted(kModel) + " ";
