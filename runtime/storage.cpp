@@ -1,15 +1,13 @@
 #include "runtime/storage.hpp"
 
 #include <algorithm>
+#include <cstring>
 
-#if __has_include(<sys/mman.h>)
 #include <sys/mman.h>
-#endif
 
 namespace vitrail {
 namespace {
 
-#ifdef MADV_HUGEPAGE
 /// Memory of the system's, not of operator new: there the wish for huge pages would stay with what the application is
 /// given next.
 std::byte* map_huge_pages(std::size_t bytes) {
@@ -22,29 +20,24 @@ std::byte* map_huge_pages(std::size_t bytes) {
   ::madvise(block, bytes, MADV_HUGEPAGE);  // where it is refused, pages are small
   return block;
 }
-#endif
 
 /// Not filled.
 AlignedBytes reserve(std::uint64_t bytes) {
   const std::size_t size = align_up(std::max(addressable<std::byte>(bytes), std::size_t{1}));
-#ifdef MADV_HUGEPAGE
   if (size >= huge_page && !ends_are_watched) {
     const std::size_t whole = align_up(size, huge_page);
     return AlignedBytes(map_huge_pages(whole), AlignedDelete{whole});
   }
-#endif
   return AlignedBytes(static_cast<std::byte*>(::operator new[](size, std::align_val_t{storage_alignment})));
 }
 
 }  // namespace
 
 void AlignedDelete::operator()(std::byte* p) const noexcept {
-#ifdef MADV_HUGEPAGE
   if (mapped > 0) {
     ::munmap(p, mapped);
     return;
   }
-#endif
   ::operator delete[](p, std::align_val_t{storage_alignment});
 }
 

@@ -1,10 +1,8 @@
 #include "platforms/x86/x86.hpp"
 
 #include <cpuid.h>
-#ifdef __linux__
 #include <sys/syscall.h>
 #include <unistd.h>
-#endif
 
 namespace vitrail::x86 {
 
@@ -44,13 +42,9 @@ Features features(const CpuId& id) {
 }
 
 bool permit_amx() {
-#ifdef __linux__
   constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA
   static const bool permitted = syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
   return permitted;
-#else
-  return false;
-#endif
 }
 
 void init(Kernels& k, const Features& use) {

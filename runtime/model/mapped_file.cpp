@@ -1,20 +1,14 @@
 #include "runtime/model/mapped_file.hpp"
 
 #include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <limits>
-#include <new>
 #include <string>
 #include <system_error>
 
-#if __has_include(<sys/mman.h>)
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#define VITRAIL_HAS_MMAP 1
-#endif
 
 namespace vitrail {
 namespace {
@@ -28,8 +22,6 @@ Error system_error(const std::filesystem::path& path, std::string_view what, int
 }
 
 }  // namespace
-
-#ifdef VITRAIL_HAS_MMAP
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever. It changes nothing for regular files.
@@ -66,34 +58,5 @@ void MappedFile::drop_pages(const std::byte* first, std::size_t count) const noe
   const std::size_t from = (begin + page - 1) / page * page, to = (begin + count) / page * page;
   if (from < to) ::madvise(const_cast<std::byte*>(bytes_.data()) + from, to - from, MADV_DONTNEED);
 }
-
-#else
-
-Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
-  std::error_code code;
-  auto status = std::filesystem::status(path, code);
-  if (!std::filesystem::exists(status)) return io_error(path, "cannot be opened: No such file or directory");
-  if (std::filesystem::is_directory(status)) return io_error(path, "is a folder, expected a file");
-  if (!std::filesystem::is_regular_file(status)) return io_error(path, "is a device or pipe, expected a regular file");
-  auto size = std::filesystem::file_size(path, code);
-  if (code) return io_error(path, "cannot be examined");
-  if (size == 0) return Error{ErrorCode::bad_file, path.string() + ": is empty"};
-  if (size > std::numeric_limits<std::ptrdiff_t>::max()) return io_error(path, "is larger than the address space");
-
-  auto file = std::shared_ptr<MappedFile>(new MappedFile);
-  file->owned_.reset(new (std::nothrow) std::byte[static_cast<std::size_t>(size)]);
-  if (!file->owned_) return Error{ErrorCode::out_of_memory, path.string() + ": " + std::to_string(size) + " bytes"};
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream.read(reinterpret_cast<char*>(file->owned_.get()), static_cast<std::streamsize>(size)))
-    return io_error(path, "cannot be read");
-  file->bytes_ = {file->owned_.get(), static_cast<std::size_t>(size)};
-  return std::shared_ptr<const MappedFile>(std::move(file));
-}
-
-MappedFile::~MappedFile() = default;
-
-void MappedFile::drop_pages(const std::byte*, std::size_t) const noexcept {}
-
-#endif
 
 }  // namespace vitrail

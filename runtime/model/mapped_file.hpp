@@ -11,7 +11,7 @@
 
 namespace vitrail {
 
-/// A regular file mapped into memory (read into memory where there is no mmap). The bytes stay valid as long as the
+/// A regular file mapped into memory. The bytes stay valid as long as the
 /// object lives, also when the file is deleted or replaced; a file that is *shortened in place* meanwhile makes later
 /// reads fault, as with any mapping.
 class MappedFile {
@@ -33,7 +33,6 @@ class MappedFile {
  private:
   MappedFile() = default;
   std::span<const std::byte> bytes_;
-  std::unique_ptr<std::byte[]> owned_;  // only where there is no mmap
 };
 
 }  // namespace vitrail

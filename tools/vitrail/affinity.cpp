@@ -1,8 +1,6 @@
 #include "affinity.hpp"
 
-#ifdef __linux__
 #include <sched.h>
-#endif
 
 #include <algorithm>
 #include <charconv>
@@ -112,8 +110,6 @@ Result<std::vector<int>> choose_cores(std::string_view which, const std::vector<
   return chosen;
 }
 
-#ifdef __linux__
-
 Result<int> run_on(std::string_view which) {
   std::vector<Core> cores = read_cores("/sys/devices/system/cpu");
   // The mask the system gave this process comes first: containers, taskset.
@@ -140,16 +136,5 @@ Result<int> run_on(std::string_view which) {
   }
   return static_cast<int>(chosen->size());
 }
-
-#else
-
-Result<int> run_on(std::string_view which) {
-  if (which != "all" && which != "big")
-    return Error{ErrorCode::unsupported,
-                 "--affinity: found '" + std::string(which) + "'; on this system a program cannot choose its cores"};
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
-
-#endif
 
 }  // namespace vitrail::cli
