@@ -293,8 +293,8 @@ void copy_bytes(benchmark::State& state, std::size_t bytes) {
 
 /// One encoder block, one picture, one thread.
 void block(benchmark::State& state, const std::string& architecture, const std::string& platform, DType dtype) {
-  LoadOptions options;
-  options.dtype = dtype;
+  const test::CpuLimit limit(platform);  // weights are packed in the order that its product reads
+  const LoadOptions options{.dtype = dtype};
   auto source = random_network(architecture).value();
   source.config.num_layers = 1;
   source.blocks.resize(1);

@@ -159,8 +159,7 @@ Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, [[mayb
 #ifdef VITRAIL_WITH_ONEDNN
   if (use_onednn && threads > 0) s.provider = onednn::make_provider(threads, why_not_onednn);
 #endif
-  s.report += s.provider ? "int8 product, first choice: " + s.provider->name() + "\n"
-                         : "  oneDNN: not used, " + why_not_onednn + "\n";
+  if (!s.provider) s.report += "  oneDNN: not used, " + why_not_onednn + "\n";
   return s;
 }
 

@@ -1,12 +1,11 @@
-// Errors about arguments, all worded the same way: which argument, what was found, what was expected. And what becomes
-// of an exception where none may leave.
+// Errors about arguments in the words of all of them: which one, what was found, what was expected. And what becomes of
+// an exception where none may leave.
 #pragma once
 
 #include <exception>
 #include <new>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 #include "vitrail/error.hpp"
 

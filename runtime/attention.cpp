@@ -45,9 +45,9 @@ struct KeysAndValuesF32 {
 };
 
 template <class KeysAndValues>
-KeysAndValues head(std::byte* heads, const Heads& h, int index) {
+KeysAndValues head(std::byte* packed_heads, const Heads& h, int index) {
   const std::size_t bytes = KeysAndValues(Layout(nullptr), h).bytes;
-  return KeysAndValues(Layout(heads + static_cast<std::size_t>(index) * bytes), h);
+  return KeysAndValues(Layout(packed_heads + static_cast<std::size_t>(index) * bytes), h);
 }
 
 /// Into the second cache.
@@ -57,7 +57,7 @@ void prefetch(const std::byte* data, std::size_t bytes) {
 
 }  // namespace
 
-std::uint64_t Engine::heads_bytes() const {
+std::uint64_t Engine::packed_heads_bytes() const {
   const auto bytes = [](const Heads& h) {
     const std::size_t one =
         h.dtype == DType::int8 ? KeysAndValuesS8(Layout(nullptr), h).bytes : KeysAndValuesF32(Layout(nullptr), h).bytes;
@@ -86,10 +86,10 @@ void Engine::place_attention(Layout& layout, AttentionScratch& s) const {
 }
 
 void Engine::attention(float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
-                       std::size_t ld_keys, std::byte* heads, const RelativeBias* bias, float* maps,
+                       std::size_t ld_keys, std::byte* packed_heads, const RelativeBias* bias, float* maps,
                        const RowOperation& after) {
   if (profile_.on() && after) {
-    attention(queries, ld_queries, count, keys, values, ld_keys, heads, bias, maps);
+    attention(queries, ld_queries, count, keys, values, ld_keys, packed_heads, bias, maps);
     return apply(after);
   }
   const auto tokens = static_cast<std::uint64_t>(heads_.tokens), rows = static_cast<std::uint64_t>(count),
@@ -97,7 +97,7 @@ void Engine::attention(float* queries, std::size_t ld_queries, int count, const 
   const bool int8 = heads_.dtype == DType::int8;
   const Profile::Timed timed(profile_, "attention", int8 ? kernels_.gemm_name : kernels_.simd_name,
                              2 * rows * tokens * width, 2 * (rows + tokens) * width * sizeof(float));
-  const Attended attended{queries, keys, values, ld_queries, ld_keys, count, heads, bias, maps, after};
+  const Attended attended{queries, keys, values, ld_queries, ld_keys, count, packed_heads, bias, maps, after};
   int8 ? attend_int8(attended) : attend_f32(attended);
 }
 
@@ -113,7 +113,7 @@ void Engine::attend_int8(const Attended& a) {
   const float scale = heads_.scale;
 
   each_matrix([&](int index, bool of_keys) {
-    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, index);
+    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.packed_heads, heads_, index);
     const std::size_t column = static_cast<std::size_t>(index) * D;
     if (of_keys)
       kernels_.pack_rows_s8(a.keys + column, a.ld_keys, tokens, dim, kernels_.layout_s8, keys.data, keys.scale,
@@ -126,11 +126,11 @@ void Engine::attend_int8(const Attended& a) {
   const auto task = [&](const RowBlocks::Rows& block, int index, int thread) {
     const Scratch& scratch = scratch_[static_cast<std::size_t>(thread)];
     const AttentionScratch& s = scratch.attention;
-    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.heads, heads_, index);
+    const auto [keys, values, bytes] = head<KeysAndValuesS8>(a.packed_heads, heads_, index);
     const int first = block.first, rows = block.count;
     const auto row = static_cast<std::size_t>(first);
     const std::size_t column = static_cast<std::size_t>(index) * D;
-    const std::byte* packed = a.heads + static_cast<std::size_t>(index) * bytes;
+    const std::byte* packed = a.packed_heads + static_cast<std::size_t>(index) * bytes;
     if (index == 0 && block.turn == 0) prefetch(packed, bytes);
     /// Half of the next head, block by block.
     const auto ahead = [&, bytes = bytes](int half) -> GemmU8S8Tile::Ahead {
@@ -187,7 +187,7 @@ void Engine::attend_f32(const Attended& a) {
   const float scale = heads_.scale;
 
   each_matrix([&](int index, bool of_keys) {
-    const auto packed = head<KeysAndValuesF32>(a.heads, heads_, index);
+    const auto packed = head<KeysAndValuesF32>(a.packed_heads, heads_, index);
     const std::size_t column = static_cast<std::size_t>(index) * D;
     if (of_keys)
       kernels_.pack_transposed_f32(a.keys + column, a.ld_keys, tokens, dim, packed.keys);
@@ -197,7 +197,7 @@ void Engine::attend_f32(const Attended& a) {
 
   const auto task = [&](const RowBlocks::Rows& block, int index, int thread) {
     const AttentionScratch& s = scratch_[static_cast<std::size_t>(thread)].attention;
-    const auto packed = head<KeysAndValuesF32>(a.heads, heads_, index);
+    const auto packed = head<KeysAndValuesF32>(a.packed_heads, heads_, index);
     const int first = block.first, rows = block.count;
     const auto row = static_cast<std::size_t>(first);
     const std::size_t column = static_cast<std::size_t>(index) * D;

@@ -56,7 +56,7 @@ void attend_class(Engine& e, const VitConfig& c, const Block& block, const Linea
     for (std::size_t i = 0; i < D; ++i) of_heads[q * D + i] *= s.channel_roots[i];
   });
   e.shape_attention(tokens, 1, c.embed_dim, 1.0f / std::sqrt(static_cast<float>(d)));
-  e.attention(of_heads, D, queries, s.smoothed, s.normed, D, s.heads, nullptr, maps);  // of_heads [R·H, D]
+  e.attention(of_heads, D, queries, s.smoothed, s.normed, D, s.packed_heads, nullptr, maps);  // of_heads [R·H, D]
 
   const Linear values = block.values();
   const auto ld = static_cast<std::size_t>(values.out);

@@ -1,7 +1,6 @@
 #include "vitrail/convolution.hpp"
 
 #include <cmath>
-#include <new>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -14,7 +13,6 @@ namespace vitrail {
 namespace {
 
 constexpr int tile_columns = Kernels::max_tile_cols;
-constexpr std::size_t largest_k = 65984;  // GemmU8S8Tile::k_padded: no sum leaves s32
 
 /// torch's [out, channels, kernel_height, kernel_width] → [out, kernel_height, kernel_width, channels], the order in
 /// which windows are gathered.
@@ -181,9 +179,9 @@ Result<Convolution> Convolution::make(const WindowGrid& grid, int out_channels, 
                                   : check_range("threads", options.threads, 1, 256);
       !s)
     return s.error();
-  if (grid.window_size() > largest_k)
+  if (grid.window_size() > GemmU8S8Tile::largest_k)
     return argument_error("kernel_height x kernel_width x channels", std::to_string(grid.window_size()),
-                          "at most " + std::to_string(largest_k) + ", so that sums stay exact");
+                          "at most " + std::to_string(GemmU8S8Tile::largest_k) + ", so that sums stay exact");
   const auto out = static_cast<std::uint64_t>(out_channels);
   if (Status s = check_count("weights", weights.size(), out * grid.window_size(),
                              "[out_channels, channels, kernel_height, kernel_width]");

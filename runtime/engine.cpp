@@ -91,6 +91,10 @@ void Engine::prepare(const Linear& linear, int rows) {
   provider_name_ = provider_->name();
 }
 
+std::string Engine::report() const {
+  return provider_ ? report_ + "int8 product, first choice: " + provider_->name() + "\n" : report_;
+}
+
 double Engine::peak_gmacs_per_s(DType dtype) noexcept {
   using Clock = std::chrono::steady_clock;
   constexpr int bursts = 25;

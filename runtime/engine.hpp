@@ -82,12 +82,13 @@ class Engine {
   /// See Session::peak_gmacs_per_s().
   double peak_gmacs_per_s(DType dtype) noexcept;
 
-  const std::string& report() const { return report_; }
+  /// Selection::report, with what prepare() found.
+  std::string report() const;
   int threads() const { return executor_.threads(); }
   DType attention_dtype() const { return heads_.dtype; }
   std::size_t scratch_bytes() const { return scratch_bytes_ * static_cast<std::size_t>(executor_.threads()); }
 
-  /// Prepares the GEMM provider for products of `rows` rows with `linear`; once, before run time.
+  /// Prepares the GEMM provider for products of `rows` rows with `linear`, before a run that has such.
   void prepare(const Linear& linear, int rows);
 
   /// Pixels → patches: one picture u8 [image_height, image_width, channels] to rows.count patches of rows.q (and rows.f
@@ -136,15 +137,15 @@ class Engine {
   void rotate(const Plan& plan, float* x, std::size_t ldx, int heads);
 
   /// Multi-head attention of one picture (Vaswani et al. 2017): queries [count, heads · head_dim] on as wide keys and
-  /// values of T tokens, rows `ld_…` apart. The result takes the place of the queries. `heads` holds heads_bytes():
-  /// the keys and values, packed.
+  /// values of T tokens, rows `ld_…` apart. The result takes the place of the queries. `packed_heads` holds
+  /// packed_heads_bytes(): the keys and values, packed.
   /// @param bias  what is added to the scores before softmax (f32 attention only), or null
   /// @param maps  room for the weights of the values, or null: `count` rows [T] a head, heads T · T apart
   /// @param after  what becomes of the result's rows
   void attention(float* queries, std::size_t ld_queries, int count, const float* keys, const float* values,
-                 std::size_t ld_keys, std::byte* heads, const RelativeBias* bias = nullptr, float* maps = nullptr,
-                 const RowOperation& after = {});
-  std::uint64_t heads_bytes() const;
+                 std::size_t ld_keys, std::byte* packed_heads, const RelativeBias* bias = nullptr,
+                 float* maps = nullptr, const RowOperation& after = {});
+  std::uint64_t packed_heads_bytes() const;
 
  private:
   /// Per thread; laid out once.
@@ -193,7 +194,7 @@ class Engine {
     const float *keys, *values;
     std::size_t ld_queries, ld_keys;
     int count;  ///< queries
-    std::byte* heads;
+    std::byte* packed_heads;
     const RelativeBias* bias;
     float* maps;
     const RowOperation& after;
@@ -204,6 +205,7 @@ class Engine {
                  static_cast<std::size_t>(tokens);
     }
   };
+  Heads class_heads() const { return {heads_.dtype, heads_.tokens, 1, embed_dim_, heads_.scale}; }
   void attend_f32(const Attended& a);
   void attend_int8(const Attended& a);
 
@@ -216,7 +218,6 @@ class Engine {
   RowTasks row_tasks_;
   int max_row_ = 0, embed_dim_ = 0, class_queries_ = 0;
   Heads heads_;
-  Heads class_heads() const { return {heads_.dtype, heads_.tokens, 1, embed_dim_, heads_.scale}; }
   std::size_t scratch_bytes_ = 0;
   AlignedBytes scratch_memory_;
   std::vector<Scratch> scratch_;

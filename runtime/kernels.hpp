@@ -95,13 +95,17 @@ struct TileShape {
 
 /// One GEMM tile: acc[m][n] = Σ_k a[m][k] · b[n][k], exact in s32.
 struct GemmU8S8Tile {
+  /// No sum leaves s32, not even on the way where a − 128 is multiplied and 128·Σb added first.
+  static constexpr int largest_k = 66047;
+  static_assert(2LL * 128 * 127 * largest_k < 1LL << 31);
+
   const std::uint8_t* a;      ///< [rows, k], readable up to k_padded
   std::size_t lda_bytes;      ///< a multiple of 64
   int rows;                   ///< 1 … Kernels::max_tile_rows
   const std::int8_t* b;       ///< the first of consecutive panels of a PackedS8
   const std::int32_t* b_sum;  ///< [cols rounded up to 64], Σ_k b[n][k]: for products that take a − 128
   int cols;                   ///< 1 … Kernels::max_tile_cols
-  int k;                      ///< < 66 048 so that no sum leaves s32
+  int k;                      ///< 1 … largest_k
   int k_padded;               ///< k rounded up to 64, where b is zero
   std::int32_t* acc;  ///< [rows, cols], 64-byte aligned; up to 64-column panels may be written beyond, and up to
                       ///< a multiple of 16 columns is: sums of the padding
@@ -120,7 +124,8 @@ struct GemmU8S8Tile {
 class GemmProvider {
  public:
   virtual ~GemmProvider() = default;
-  /// Called while the session is made. False: this shape is not served (`why` says so); the native kernel takes it.
+  /// Called while a session is made, and by any_size when it meets a new size. False: this shape is not served (`why`
+  /// says so), and the native kernels do all the work from then on.
   virtual bool prepare(int rows, int k_padded, int panels, std::string& why) = 0;
   /// Runs a prepared shape on thread `thread`; false if it is not one.
   virtual bool run(const GemmU8S8Tile& tile, int thread) noexcept = 0;
@@ -277,14 +282,14 @@ struct Kernels {
 struct Selection {
   Kernels kernels;
   std::unique_ptr<GemmProvider> provider;  ///< tries each GEMM tile first; null: the native kernel runs them all
-  std::string report;                      ///< a few lines: what runs, and why something better does not
+  std::string report;                      ///< a few lines: which kernels run, and why something better does not
 };
 
 /// Chooses, implemented by platforms/. Reads no environment itself.
 /// @param cpu_limit  a class to go no higher than (VITRAIL_CPU), or empty. Unknown names and classes this CPU lacks are
 /// errors.
 /// @param onednn     oneDNN multiplies where it is exact (VITRAIL_ONEDNN=1). Not by default: where both were measured,
-/// an encode takes 3 to 43 % longer with its tiles, and it allocates in each call.
+/// an encode takes 5 to 43 % longer with its tiles, and it allocates in each call.
 /// @param threads    that will call the provider at the same time; 0: it is not made, but counts in the choice
 Result<Selection> select_kernels(std::string_view cpu_limit, bool onednn, int threads);
 

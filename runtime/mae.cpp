@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "runtime/argument_error.hpp"
+
 namespace vitrail {
 namespace {
 
@@ -87,8 +89,7 @@ void predicted_pixels(const Plan& plan, State& s, const Pixels& picture, const s
 }
 
 Result<Masking> random_masking(std::span<const float> noise, double mask_ratio) {
-  if (!(mask_ratio >= 0 && mask_ratio <= 1))
-    return Error{ErrorCode::invalid_argument, "mask_ratio: found " + std::to_string(mask_ratio) + ", expected 0 … 1"};
+  if (!(mask_ratio >= 0 && mask_ratio <= 1)) return argument_error("mask_ratio", std::to_string(mask_ratio), "0 to 1");
   for (std::size_t i = 0; i < noise.size(); ++i)
     if (std::isnan(noise[i]))
       return Error{ErrorCode::invalid_argument, "noise: element " + std::to_string(i) + " is NaN"};

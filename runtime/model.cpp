@@ -2,6 +2,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "runtime/argument_error.hpp"
 #include "runtime/model/network.hpp"
 #include "runtime/model_impl.hpp"
 
@@ -75,9 +76,7 @@ namespace {
 /// Reading and packing, with everything the standard library may throw turned into an Error.
 template <class Read>
 Result<Model> build(const Read& read, const LoadOptions& options) try {
-  if (options.threads < 1 || options.threads > 256)
-    return Error{ErrorCode::invalid_argument,
-                 "LoadOptions::threads: found " + std::to_string(options.threads) + ", expected 1 … 256"};
+  if (Status s = check_range("LoadOptions::threads", options.threads, 1, 256); !s) return s.error();
   auto source = read();
   if (!source) return source.error();
   auto weights = pack_weights(*source, options);

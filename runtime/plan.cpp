@@ -98,7 +98,7 @@ Status check_size(const VitConfig& c, int height, int width, const std::string& 
   for (const int length : {height, width})
     if (length < 0 || length > limits::image)
       return bad_size(name,
-                      "found " + size_text(height, width) + " pixels, expected 1 … " + std::to_string(limits::image));
+                      "found " + size_text(height, width) + " pixels, expected 1 to " + std::to_string(limits::image));
   if ((height == 0) != (width == 0))
     return bad_size(name, "found " + size_text(height, width) + ", expected both or neither");
   if (height % c.patch_height != 0 || width % c.patch_width != 0)

@@ -68,8 +68,7 @@ Size proportional_size(Size picture, Size target, PreprocessConfig::Resize rule)
 Result<Size> resized_size(const PreprocessConfig& config, Size picture) {
   using Resize = PreprocessConfig::Resize;
   const auto refuse = [&](const std::string& expected) {
-    return argument_error("image", std::to_string(picture.width) + " x " + std::to_string(picture.height) + " pixels",
-                          expected);
+    return argument_error("image", size_text(picture.height, picture.width) + " pixels", expected);
   };
   switch (config.resize) {
     case Resize::none:
@@ -91,7 +90,7 @@ Result<Size> resized_size(const PreprocessConfig& config, Size picture) {
       const Size size = proportional_size(picture, {config.resize_width, config.resize_height}, config.resize);
       if (std::min(size.width, size.height) < 1 || std::max(size.width, size.height) > max_image_side)
         return refuse("sides from 1 to " + std::to_string(max_image_side) + " after the resize, not " +
-                      std::to_string(size.width) + " x " + std::to_string(size.height));
+                      size_text(size.height, size.width));
       return size;
     }
   }

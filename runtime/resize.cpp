@@ -14,8 +14,7 @@ namespace {
 std::string describe(int width, int height, PixelFormat format) {
   const char* const names[] = {"rgb8", "bgr8", "rgba8", "bgra8", "gray8"};
   const auto index = static_cast<std::size_t>(format);
-  return std::to_string(width) + " x " + std::to_string(height) + " " +
-         (index < std::size(names) ? names[index] : "of no PixelFormat");
+  return size_text(height, width) + " " + (index < std::size(names) ? names[index] : "of no PixelFormat");
 }
 
 Status check_options(const Resizer::Options& o) {

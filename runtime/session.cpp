@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <numeric>
 #include <system_error>
 
@@ -169,9 +168,9 @@ Status Session::Impl::prepare_pictures(std::span<const ImageView> images) {
     const int height = images[0].height, width = images[0].width;
     for (const ImageView& image : images)
       if (image.height != height || image.width != width)
-        return Error{ErrorCode::invalid_argument, "images: found " + size_text(image.height, image.width) +
-                                                      " pixels after " + size_text(height, width) +
-                                                      ", expected pictures of one size (SessionOptions::any_size)"};
+        return argument_error("images",
+                              size_text(image.height, image.width) + " pixels after " + size_text(height, width),
+                              "pictures of one size (SessionOptions::any_size)");
     if (auto status = choose_plan(height, width); !status) return status;
   }
   for (std::size_t b = 0; b < images.size(); ++b)
@@ -240,7 +239,7 @@ namespace {
 /// Blocks that a request names: each there, and once.
 Status check_blocks(const char* name, const std::vector<int>& blocks, int count) {
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    if (blocks[i] < 0 || blocks[i] >= count) return bad_option(name, blocks[i], "0 … " + std::to_string(count - 1));
+    if (blocks[i] < 0 || blocks[i] >= count) return bad_option(name, blocks[i], "0 to " + std::to_string(count - 1));
     if (std::find(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(i), blocks[i]) !=
         blocks.begin() + static_cast<std::ptrdiff_t>(i))
       return bad_option(name, blocks[i], "each block once");
@@ -253,10 +252,8 @@ Status check_outputs(const SessionOptions& o, const Weights& w, const VitConfig&
   if (auto status = check_blocks("layers", o.layers, c.num_layers); !status) return status;
   if (auto status = check_blocks("attention_layers", o.attention_layers, c.num_layers); !status) return status;
   if (has(o.outputs, Outputs::intermediate_layers) && o.layers.empty())
-    return Error{ErrorCode::invalid_argument,
-                 "SessionOptions::layers: found none, expected the blocks of "
-                 "Outputs::intermediate_layers, 0 … " +
-                     std::to_string(c.num_layers - 1)};
+    return argument_error("SessionOptions::layers", "none",
+                          "the blocks of Outputs::intermediate_layers, 0 to " + std::to_string(c.num_layers - 1));
   if (o.reconstruct && !w.decoder)
     return Error{ErrorCode::unsupported, "SessionOptions::reconstruct: the network (" + c.family +
                                              ") has no decoder, expected a vit_mae with one"};
@@ -279,8 +276,8 @@ Result<Session> Model::session() const { return session(SessionOptions{}); }
 Result<Session> Model::session(const SessionOptions& options) const try {
   const int threads = options.executor ? options.executor->threads() : options.threads;
   if (threads < 1 || threads > 256)
-    return bad_option(options.executor ? "executor->threads()" : "threads", threads, "1 … 256");
-  if (options.max_batch < 1 || options.max_batch > 1024) return bad_option("max_batch", options.max_batch, "1 … 1024");
+    return bad_option(options.executor ? "executor->threads()" : "threads", threads, "1 to 256");
+  if (options.max_batch < 1 || options.max_batch > 1024) return bad_option("max_batch", options.max_batch, "1 to 1024");
   if (options.any_size && options.always_preprocess)
     return argument_error("SessionOptions::always_preprocess", "true beside any_size, which takes pictures as they are",
                           "one of the two");
@@ -317,12 +314,10 @@ Result<Output> Session::run(std::span<const ImageView> images) noexcept { return
 Result<Output> Session::run(std::span<const ImageView> images, Outputs outputs) noexcept try {
   Impl& s = *impl_;
   if (images.empty() || images.size() > static_cast<std::size_t>(s.max_batch))
-    return Error{ErrorCode::invalid_argument, "images: found " + std::to_string(images.size()) + ", expected 1 … " +
-                                                  std::to_string(s.max_batch) + " (SessionOptions::max_batch)"};
+    return argument_error("images", std::to_string(images.size()),
+                          "1 to " + std::to_string(s.max_batch) + " (SessionOptions::max_batch)");
   if ((outputs | s.request.outputs) != s.request.outputs)
-    return Error{ErrorCode::invalid_argument,
-                 "outputs: found one that SessionOptions::outputs does not have, expected "
-                 "those there is memory for"};
+    return argument_error("outputs", "one that SessionOptions::outputs does not have", "those there is memory for");
   const auto start = Clock::now();
   if (auto status = s.prepare_pictures(images); !status) return status.error();
   return s.forward(images.size(), outputs, start);
@@ -340,9 +335,8 @@ Result<Reconstruction> Session::reconstruct(const ImageView& image, std::span<co
   const VitConfig& c = s.plan->config;
   const auto N = static_cast<std::size_t>(c.num_patches()), size = N * static_cast<std::size_t>(c.patch_size());
   if (mask.size() != N)
-    return Error{ErrorCode::invalid_argument, "mask: found " + std::to_string(mask.size()) + " patches, expected " +
-                                                  std::to_string(N) + " (" + std::to_string(c.grid_rows()) + " × " +
-                                                  std::to_string(c.grid_columns()) + ")"};
+    return argument_error("mask", std::to_string(mask.size()) + " patches",
+                          std::to_string(N) + " (" + size_text(c.grid_rows(), c.grid_columns()) + ")");
   const auto ready = Clock::now();
   s.engine.profile().start();
   predict_patches(s.engine, s.weights, *s.plan, s.state, s.pictures.first(1)[0], mask.data());

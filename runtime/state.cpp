@@ -1,4 +1,4 @@
-// Where a session's activations are.
+// Where a session's activations are, and which of them a product reads.
 #include <algorithm>
 
 #include "runtime/vit.hpp"
@@ -55,9 +55,10 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   if (!f32) s.hidden_q = layout.take<std::uint8_t>(G * T * align_up(M));
   if (request.wants(Outputs::patch_embed)) s.patch_embed = layout.take<float>(B * N * D);
   if (request.wants(Outputs::hidden_states)) s.hidden_states = layout.take<float>((L + 1) * B * T * D);
-  s.layers = layout.take<float>(request.layers.size() * B * T * D);
-  s.attentions =
-      layout.take<float>(request.attention_layers.size() * B * static_cast<std::uint64_t>(c.num_heads) * T * T);
+  if (!request.layers.empty()) s.layers = layout.take<float>(request.layers.size() * B * T * D);
+  if (!request.attention_layers.empty())
+    s.attentions =
+        layout.take<float>(request.attention_layers.size() * B * static_cast<std::uint64_t>(c.num_heads) * T * T);
   if (request.reconstruct) {
     s.predictions = layout.take<float>(N * K);
     for (auto* bytes : {&s.pixel_patches, &s.predicted, &s.whole}) *bytes = layout.take<std::uint8_t>(N * K);
@@ -71,7 +72,7 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   s.patches = layout.take<std::uint8_t>(N * align_up(K));
   if (f32) s.patches_f32 = layout.take<float>(N * K);
   layout.rewind(shared);
-  s.heads = layout.take<std::byte>(e.heads_bytes());
+  s.packed_heads = layout.take<std::byte>(e.packed_heads_bytes());
   const std::size_t after_heads = layout.mark();
   if (C > 0) {
     for (auto* tokens : {&s.normed, &s.smoothed}) *tokens = layout.take<float>(T * D);
@@ -86,6 +87,40 @@ State State::place(Layout& layout, const Engine& e, const Weights& w, const Plan
   if (c.gated_mlp) s.gates = layout.take<float>(G * T * 2 * M);
   layout.seal();
   return s;
+}
+
+namespace {
+
+Rows rows_at(const State& s, DType dtype, int count, int k, float* f, std::uint8_t* q) {
+  Rows rows{.count = count, .k = k};
+  if (dtype == DType::f32) {
+    rows.f = f;
+    rows.ldf = static_cast<std::size_t>(k);
+  } else {
+    rows.q = q;
+    rows.ldq_bytes = align_up(static_cast<std::size_t>(k));
+    rows.quant = s.quant;
+  }
+  return rows;
+}
+
+}  // namespace
+
+Rows rows_of(const State& s, DType dtype, int count, int k, float* f) { return rows_at(s, dtype, count, k, f, s.q); }
+
+Rows hidden_rows_of(const State& s, DType dtype, int count, int k) {
+  return rows_at(s, dtype, count, k, s.hidden, s.hidden_q);
+}
+
+Rows slice(Rows rows, std::size_t first, int count) {
+  rows.count = count;
+  if (rows.f) {
+    rows.f += first * rows.ldf;
+  } else {
+    rows.q += first * rows.ldq_bytes;
+    rows.quant += first;
+  }
+  return rows;
 }
 
 }  // namespace vitrail

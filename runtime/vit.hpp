@@ -53,7 +53,7 @@ struct State {
   std::uint8_t* patches = nullptr;        ///< [N, P·P·C rounded up to 64], one picture
   float* patches_f32 = nullptr;           ///< [N, P·P·C], f32 only
   float* qkv = nullptr;                   ///< [G·T, 3D]; attention's output takes the queries' place
-  std::byte* heads = nullptr;             ///< one picture's keys and values, packed
+  std::byte* packed_heads = nullptr;      ///< one picture's keys and values, packed
   float* rows = nullptr;                  ///< [G·R, D], R rows at the front; f32: [G·T, D] normalised rows
   float* class_rows = nullptr;            ///< [G·C, D] with Weights::class_keys, C class tokens
   float* normed = nullptr;                ///< [T, D] of one picture, for class_rows as the next four
@@ -122,6 +122,10 @@ void attend_class(Engine& e, const Plan& plan, const Block& block, const Linear&
 /// Puts it in the place of the first `own` of each picture's rows: a [batch · rows, D], maps as transform's.
 void put_class(Engine& e, const VitConfig& c, const State& s, int batch, int tokens, int rows, int own, const Rows& a,
                float* maps);
+
+/// What is read from the last tokens x [batch, tokens, D]: s.pooled, s.logits, s.image_embeds. tokens = 1: CLS alone.
+void run_heads(Engine& e, const Weights& w, const VitConfig& c, State& s, int batch, int tokens,
+               const Request& request);
 
 /// Fills what `request` names. Does not allocate or throw.
 void forward(Engine& e, const Weights& w, const Plan& plan, State& s, std::span<const Pixels> pictures,

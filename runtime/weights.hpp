@@ -1,7 +1,6 @@
 // A network ready to run: weights quantised, packed and folded once, at load. Immutable; shared by all sessions.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <vector>
 

@@ -100,10 +100,8 @@ Result<WindowGrid> WindowGrid::make(const WindowOptions& o) {
       count_windows({"width", "kernel_width", o.width, o.kernel_width, o.stride_x, o.padding_x, o.dilation_x});
   if (!columns) return columns.error();
 
+  static_assert((max_image_side + 2LL * 4096) * (max_image_side + 2LL * 4096) <= std::numeric_limits<int>::max());
   const std::uint64_t count = static_cast<std::uint64_t>(*rows) * static_cast<std::uint64_t>(*columns);
-  if (count > static_cast<std::uint64_t>(std::numeric_limits<int>::max()))
-    return argument_error("height x width", std::to_string(count) + " windows",
-                          "at most " + std::to_string(std::numeric_limits<int>::max()));
   WindowGrid grid;
   grid.options_ = o;
   grid.rows_ = *rows;

@@ -138,8 +138,8 @@ TEST_CASE("embed: many outputs in one safetensors file") {
     says("-o x.safetensors --output cls,cls", 2, "found cls twice");
     says("-o x.npy --output intermediate_layers", 1,
          "--layers: found none, expected the blocks of --output intermediate_layers");
-    says("-o x.npy --output intermediate_layers --layers -1", 1, "--layers: found -1, expected 0 … 0");
-    says("-o x.npy --output attentions --layers 999", 1, "--layers: found 999, expected 0 … 0");
+    says("-o x.npy --output intermediate_layers --layers -1", 1, "--layers: found -1, expected 0 to 0");
+    says("-o x.npy --output attentions --layers 999", 1, "--layers: found 999, expected 0 to 0");
     says("-o x.npy --output registers", 1,
          "--output: found registers, which this network (vit) does not have, expected some of logits");
     says("-o x.npy --output image_embeds", 1, "--output: found image_embeds");
@@ -269,9 +269,9 @@ TEST_CASE("attention") {
     const std::string said = refusal(bench, attention + arguments, exit_code);
     CHECK_MESSAGE(has(said, text), said);
   };
-  says("-o x.png --layer -1", 1, "--layer: found -1, expected 0 … 0");
-  says("-o x.png --layer 999", 1, "--layer: found 999, expected 0 … 0");
-  says("-o x.png --layer 0 --head 2", 1, "--head: found 2, expected 0 … 1");
+  says("-o x.png --layer -1", 1, "--layer: found -1, expected 0 to 0");
+  says("-o x.png --layer 999", 1, "--layer: found 999, expected 0 to 0");
+  says("-o x.png --layer 0 --head 2", 1, "--head: found 2, expected 0 to 1");
   says("-o x.png --head 0", 2, "--layer");
   says("-o missing/x.png", 1, "there is no folder missing");
   says("-o x.png --save-weights x.png", 1, "--save-weights: found x.png, which is a file of -o");
@@ -384,7 +384,7 @@ TEST_CASE("mae") {
   says(mae + "-o x.png --mask seven.npy", 1, "seven.npy: found 7, expected 0 (seen) and 1 (hidden)");
   says(mae + "-o x.png --mask mask.npy --seed 2", 2, "--seed");
   says(mae + "-o x.png --mask-ratio 2", 2, "--mask-ratio");
-  says(mae + "-o x.png --mask-ratio nan", 2, "--mask-ratio: found nan, expected 0 … 1");
+  says(mae + "-o x.png --mask-ratio nan", 2, "--mask-ratio: found nan, expected 0 to 1");
   says("mae -m " + quoted(kModel) + " -i a.ppm -o x.png", 1, "vit has no decoder");
   CHECK_FALSE(fs::exists(bench.path("x.png")));
 }

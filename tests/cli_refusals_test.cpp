@@ -120,6 +120,13 @@ TEST_CASE("labels: the system's reason, an end, and nothing that terminals obey"
   CHECK_FALSE(has(red.out, "\033"));
 }
 
+TEST_CASE("answers that nobody could read are a failure") {
+  const Bench bench;
+  const Ran full = bench.run("info --json >/dev/full 2>full.txt; code=$?; cat full.txt >&2; (exit $code)");
+  CHECK(full.exit_code == 1);
+  CHECK(read(bench.path("full.txt")) == "vitrail: standard output cannot be written\n");
+}
+
 TEST_CASE("an array that goes to standard output is alone there") {
   const Bench bench;
   bench.picture("a.ppm", 32, 32);

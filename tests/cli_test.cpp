@@ -4,7 +4,6 @@
 #include <sys/wait.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -37,7 +36,7 @@ TEST_CASE("help and usage") {
   CHECK(has(unknown.err, "found paint, expected one of classify, embed,"));
   const Ran endless = bench.run("bench --seconds nan");
   CHECK(endless.exit_code == 2);
-  CHECK(has(endless.err, "--seconds: found nan, expected 0 … 3600"));
+  CHECK(has(endless.err, "--seconds: found nan, expected 0 to 3600"));
   CHECK(bench.run("bench --seconds 1x").exit_code == 2);
   CHECK(bench.run("classify").exit_code == 2);
   CHECK(bench.run("classify -m x -i y --frames 3").exit_code == 2);
@@ -48,7 +47,7 @@ TEST_CASE("help and usage") {
     CAPTURE(threads);
     const Ran ran = bench.run(std::string("classify -m x -i y -t ") + threads);
     CHECK(ran.exit_code == 2);
-    CHECK(has(ran.err, "1…256"));
+    CHECK(has(ran.err, ", expected 1 to 256"));
   }
 }
 
@@ -218,11 +217,14 @@ TEST_CASE("patches") {
     }
   const Ran beyond = bench.run("patches -i a.ppm -P 8x16 --token 12 -o beyond.png");
   CHECK(beyond.exit_code == 1);
-  CHECK(has(beyond.err, "--token 12, expected 0 … 11"));
+  CHECK(has(beyond.err, "--token: found 12, expected 0 to 11"));
   CHECK_FALSE(fs::exists(bench.path("beyond.png")));
-  CHECK(bench.run("patches -i a.ppm -P 8x16 --token -1 -o beyond.png").exit_code == 2);
-  CHECK(bench.run("patches -i a.ppm -P 8x16 --token 1").exit_code == 2);
-  CHECK(bench.run("patches -i a.ppm -P 8x16 --size 3").exit_code == 2);  // not what --assemble makes
+  const auto says = [&](const std::string& arguments, int exit_code, const char* text) {
+    CHECK(has(refusal(bench, "patches " + arguments, exit_code), text));
+  };
+  says("-i a.ppm -P 8x16 --token -1 -o beyond.png", 2, "--token");
+  says("-i a.ppm -P 8x16 --token 1", 2, "--token needs -o");
+  says("-i a.ppm -P 8x16 --size 3", 2, "--size needs --assemble");
   // A large patch is drawn with smaller squares, down to its pixels, and no picture is larger than others may be.
   REQUIRE(bench.run("patches -i a.ppm -P 2048 --pad --token 0 -o large.png").exit_code == 0);
   const auto large = load_image(bench.path("large.png"));
@@ -241,16 +243,20 @@ TEST_CASE("patches") {
   CHECK(bench.run("patches -i a.ppm -P 7 --pad -o g.png").exit_code == 0);
   CHECK(bench.run("patches -i a.ppm -P 7 --crop -o g.png").exit_code == 0);
   CHECK(bench.run("patches -i a.ppm -P 16 --stride 8 -o g.png").exit_code == 0);
-  CHECK(bench.run("patches -i a.ppm -P 7 --crop --pad").exit_code == 2);
+  says("-i a.ppm -P 7 --crop --pad", 2, "--pad and --crop exclude each other");
   for (const char* size : {"0", "-3", "8x", "x8", "8x8x8", "99999", "eight"}) {
     CAPTURE(size);
     CHECK(bench.run(std::string("patches -i a.ppm -P ") + size).exit_code == 2);
   }
-  CHECK(bench.run("patches -P 16").exit_code == 2);
-  CHECK(bench.run("patches -P 16 --assemble p.npy -o b.png").exit_code == 2);
-  CHECK(bench.run("patches -P 16 --assemble p.npy --size 32x48 -o b.png").exit_code == 1);    // other patches
-  CHECK(bench.run("patches -P 8x16 --assemble p.npy --size 64x48 -o b.png").exit_code == 1);  // another picture
-  CHECK(bench.run("patches -P 8x16 --assemble a.ppm --size 32x48 -o b.png").exit_code == 1);  // not an array
+  says("-P 16", 2, "-i IMAGE is required");
+  says("-i a.ppm a.ppm -P 16", 2, "-i takes one picture here");
+  says("-P 16 --assemble p.npy -o b.png", 2, "--assemble needs the picture's size");
+  says("-P 16 --assemble p.npy --size 32x48", 2, "--assemble needs -o");
+  says("-P 16 --assemble p.npy --size 32x48 -o b.png --extract q.npy", 2,
+       "--assemble and --extract exclude each other");
+  says("-P 16 --assemble p.npy --size 32x48 -o b.png", 1, "patches of 384 bytes, expected 16 squared or HxW times");
+  says("-P 8x16 --assemble p.npy --size 64x48 -o b.png", 1, "12 patches, expected 24 for a picture of 64 × 48");
+  says("-P 8x16 --assemble a.ppm --size 32x48 -o b.png", 1, "a.ppm");  // not an array
   CHECK_FALSE(fs::exists(bench.path("b.png")));
 }
 

@@ -29,8 +29,8 @@ TEST_CASE("Hugging Face: absurd numbers") {
                  {"\"num_hidden_layers\": found 1000, expected an integer from 1 to 200"});
   number_refused({{"num_hidden_layers", 0}}, {"\"num_hidden_layers\": found 0"});
   number_refused({{"num_attention_heads", 0}}, {"\"num_attention_heads\": found 0"});
-  number_refused({{"intermediate_size", 66000}},
-                 {"\"intermediate_size\": found 66000, expected an integer from 1 to 65999"});
+  number_refused({{"intermediate_size", 66048}},
+                 {"\"intermediate_size\": found 66048, expected an integer from 1 to 66047"});
   number_refused({{"layer_norm_eps", 0}}, {"\"layer_norm_eps\": found 0, expected a number from 1e-30 to 1"});
   number_refused({{"layer_norm_eps", "1e-6"}}, {"\"layer_norm_eps\": found \"1e-6\""});
   number_refused({{"image_size", 40}}, {"image size: found 40 × 40, expected multiples of the patch size 16 × 16"});
@@ -39,7 +39,7 @@ TEST_CASE("Hugging Face: absurd numbers") {
   number_refused({{"image_size", {32, -32}}}, {"\"image_size\": found [32, -32]"});
   number_refused({{"patch_size", 0}}, {"\"patch_size\": found 0"});
   number_refused({{"patch_size", 160}, {"image_size", 160}},
-                 {"elements of a patch: found 76800, expected fewer than 66000"});
+                 {"elements of a patch: found 76800, expected at most 66047"});
   number_refused({{"patch_size", 1}, {"image_size", 256}}, {"tokens: found 65537, expected at most 65536"});
   number_refused({{"num_channels", 2}}, {"\"num_channels\": found 2, expected 1 or 3"});
   number_refused({{"num_channels", 4}}, {"\"num_channels\": found 4"});

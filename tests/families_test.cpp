@@ -254,8 +254,8 @@ TEST_CASE("sizes that cannot be are refused by name") {
   says(-8, 8, "-8 × 8");
   says(0, 48, "expected both or neither");
   says(48, 0, "expected both or neither");
-  says(8200, 8, "1 … 8192");
-  says(2147483647, 2147483647, "1 … 8192");
+  says(8200, 8, "1 to 8192");
+  says(2147483647, 2147483647, "1 to 8192");
   says(8192, 8192, "tokens, expected at most 65536");
 }
 
@@ -295,6 +295,11 @@ TEST_CASE("a configuration with one flag changed is refused, and the message nam
   says("dinov2", "num_register_tokens", 4, "num_register_tokens");
   says("dinov2", "mlp_ratio", 4, "mlp.fc1.weight");
   says("dinov2", "mlp_ratio", 1000, "mlp.fc1.weight");
+  says("dinov2", "mlp_ratio", 0.001, "\"mlp_ratio\": found 0.001, expected at least one inner value");
+  CHECK(refused("dinov2", [](nlohmann::json& config) {
+          config["hidden_size"] = 128;
+          config["mlp_ratio"] = 1000;
+        }).find("\"mlp_ratio\": found 1000, expected at most 66047 inner values") != std::string::npos);
   says("dinov2", "image_size", 70, "position_embeddings");
   says("dinov2", "image_size", {56, 56}, "image_size");
   says("dinov2", "qkv_bias", false, "has no place");
@@ -373,4 +378,15 @@ TEST_CASE("timm: a configuration that contradicts its tensors, or another networ
   says("dinov3", "num_reg_tokens", 2, "\"model_args.num_reg_tokens\": found 2, expected 4");
   says("dinov3", "rope_temperature", 10, "rope_temperature");
   says("dinov3", "num_heads", 32, "a multiple of 4 for rotary positions");
+  // A pooling that the network has no token for.
+  const auto pools = [](const char* name, const char* pool) {
+    const auto edit = [&](nlohmann::json& config) {
+      config["global_pool"] = pool;
+      config["model_args"]["global_pool"] = pool;
+    };
+    return refused(name, edit, "vit");
+  };
+  CHECK(pools("timm_avg_no_cls", "token").find("global_pool \"token\" needs the tensor \"cls_token\"") !=
+        std::string::npos);
+  CHECK(pools("timm_distilled", "avg").find("a distilled network needs global_pool \"token\"") != std::string::npos);
 }

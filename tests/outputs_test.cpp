@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <set>
 
 #include "tests/support/allocations.hpp"
 #include "tests/support/environment.hpp"
@@ -262,7 +261,7 @@ TEST_CASE("blocks that are not there, or twice, are refused") {
   const GoldenModel golden(goldens() / "families" / "dinov2");
   const Model model = load(golden.folder(), DType::int8);
   for (const int block : {-1, 2, 999}) {
-    const std::string found = "found " + std::to_string(block) + ", expected 0 … 1";
+    const std::string found = "found " + std::to_string(block) + ", expected 0 to 1";
     CHECK(has(refused(model, {.layers = {0, block}}), "SessionOptions::layers: " + found));
     CHECK(has(refused(model, {.attention_layers = {block}}), "SessionOptions::attention_layers: " + found));
   }

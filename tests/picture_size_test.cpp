@@ -46,6 +46,13 @@ TEST_CASE("a session of another size prepares pictures as a network of that size
   const PreprocessConfig doubled = at(Model::load(limited.write()).value(), 64, 64);
   CHECK(doubled.resize_height == 80);
   CHECK(doubled.longest_edge == 120);
+  TinyFolder as_it_is;
+  make_huggingface(as_it_is);
+  as_it_is.preprocessor["do_resize"] = false;
+  Session session = Model::load(as_it_is.write()).value().session().value();
+  CHECK(session.run(Image(32, 32, PixelFormat::rgb8).view()));
+  CHECK(session.run(Image(48, 40, PixelFormat::rgb8).view()).error().message ==
+        "image: found 40 × 48 pixels after preprocessing, expected 32 × 32");
   limited.preprocessor["size"]["longest_edge"] = 8000;
   CHECK(at(Model::load(limited.write()).value(), 320, 320).longest_edge == max_image_side);
 }

@@ -269,11 +269,11 @@ TEST_CASE("errors name the argument") {
   CHECK(error(config_of(static_cast<Resize>(6), 4, 4)) == "resize: found 6, expected a PreprocessConfig::Resize");
   const ImageView line{pixels.data(), 32768, 1, 32768 * 3, PixelFormat::rgb8};
   CHECK(Preprocessor(config_of(Resize::contain, 8, 8), 3).run(line).error().message ==
-        "image: found 32768 x 1 pixels, expected sides from 1 to 32768 after the resize, not 8 x 0");
+        "image: found 1 × 32768 pixels, expected sides from 1 to 32768 after the resize, not 0 × 8");
   CHECK(Preprocessor(config_of(Resize::contain_truncated, 8, 8), 3).run(line).error().message ==
-        "image: found 32768 x 1 pixels, expected sides from 1 to 32768 after the resize, not 8 x 0");
+        "image: found 1 × 32768 pixels, expected sides from 1 to 32768 after the resize, not 0 × 8");
   CHECK(Preprocessor(config_of(Resize::cover, 2, 2), 3).run(line).error().message ==
-        "image: found 32768 x 1 pixels, expected sides from 1 to 32768 after the resize, not 65536 x 2");
+        "image: found 1 × 32768 pixels, expected sides from 1 to 32768 after the resize, not 2 × 65536");
   CHECK(error(config_of(Resize::shortest_edge, 40000, 0)) == "resize_height: found 40000, expected 1 to 32768");
   CHECK(error(config_of(Resize::none, 0, 0, 5, 0)) == "crop_width: found 0, expected 1 to 32768");
   PreprocessConfig flat = config_of(Resize::shortest_edge, 4, 0);
@@ -281,7 +281,7 @@ TEST_CASE("errors name the argument") {
   CHECK(error(flat) == "longest_edge: found -1, expected 0 to 32768");
   flat.longest_edge = 8;
   CHECK(Preprocessor(flat, 3).run({pixels.data(), 32768, 1, 32768 * 3, PixelFormat::rgb8}).error().message ==
-        "image: found 32768 x 1 pixels, expected a shorter side of at least one pixel after the longer one is 8");
+        "image: found 1 × 32768 pixels, expected a shorter side of at least one pixel after the longer one is 8");
   PreprocessConfig config = config_of(Resize::none, 0, 0, 5, 5);
   config.crop_height = 99999;
   CHECK(error(config) == "crop_height: found 99999, expected 1 to 32768");
@@ -290,7 +290,7 @@ TEST_CASE("errors name the argument") {
   const Result<ImageView> wide = Preprocessor(config_of(Resize::shortest_edge, 2, 0), 3)
                                      .run({pixels.data(), 32768, 1, 32768 * 3, PixelFormat::rgb8});
   CHECK(wide.error().message ==
-        "image: found 32768 x 1 pixels, expected a longer side of at most 32768 after the shorter one is 2");
+        "image: found 1 × 32768 pixels, expected a longer side of at most 32768 after the shorter one is 2");
 }
 
 TEST_CASE("a window's length is checked before it is counted with") {

@@ -384,9 +384,9 @@ TEST_CASE("run refuses another picture than planned") {
   std::uint8_t dst[12];
   CHECK(resizer.run({pixels.data(), 4, 4, 12, PixelFormat::rgb8}, dst, 6));
   CHECK(resizer.run({pixels.data(), 4, 5, 12, PixelFormat::rgb8}, dst, 6).error().message ==
-        "src: found 4 x 5 rgb8, expected 4 x 4 rgb8, as planned");
+        "src: found 5 × 4 rgb8, expected 4 × 4 rgb8, as planned");
   CHECK(resizer.run({pixels.data(), 4, 4, 12, PixelFormat::bgr8}, dst, 6).error().message ==
-        "src: found 4 x 4 bgr8, expected 4 x 4 rgb8, as planned");
+        "src: found 4 × 4 bgr8, expected 4 × 4 rgb8, as planned");
   CHECK(!resizer.run({nullptr, 4, 4, 12, PixelFormat::rgb8}, dst, 6));
   CHECK(resizer.memory_bytes() > 0);
 }

@@ -164,6 +164,7 @@ TEST_CASE("a source that is not what it should be is an error, whoever reads it"
   Preprocessor preprocessor(shortest, 3);
   Resizer resizer =
       Resizer::plan({.src_width = 9, .src_height = 9, .dst_width = 4, .dst_height = 4, .by_rows = true}).value();
+  Resizer whole = Resizer::plan({.src_width = 9, .src_height = 9, .dst_width = 4, .dst_height = 4}).value();
   std::uint8_t pixels[4 * 4 * 3];
   const auto message = [](const auto& result) { return result ? std::string("none") : result.error().message; };
   const auto all = [&](Bad rows, const std::string& expected) {
@@ -183,7 +184,9 @@ TEST_CASE("a source that is not what it should be is an error, whoever reads it"
   Bad small(side, side / 2, PixelFormat::rgb8), nine(9, 9, PixelFormat::rgb8), odd(9, 9, no_format);
   CHECK(message(any_size.run(small)) == "the driver is gone");
   CHECK(message(resizer.run(nine, pixels, 12)) == "the driver is gone");
-  CHECK(message(resizer.run(odd, pixels, 12)) == "src: found 9 x 9 of no PixelFormat, expected 9 x 9 rgb8, as planned");
+  CHECK(message(whole.run(nine, pixels, 12)) ==
+        "src: found a picture that comes row by row, expected a plan with by_rows");
+  CHECK(message(resizer.run(odd, pixels, 12)) == "src: found 9 × 9 of no PixelFormat, expected 9 × 9 rgb8, as planned");
 }
 
 TEST_CASE("a JPEG of 12 megapixels is never whole in memory, and once where it is turned" * doctest::skip(!has_jpeg)) {

@@ -214,6 +214,10 @@ TEST_CASE("sharded files") {
        {"../s1.safetensors", "/etc/passwd", "x/s1.safetensors", "x\\\\s1", "..", ".", "", "C:s1", "a\\u0000b"})
     refused("{\"a\":\"" + evil + "\"}", {"index.json: \"weight_map\": tensor \"a\"", "a file in the same folder"});
   refused(R"({"a":3})", {"tensor \"a\": found 3"});
+  std::string many = "{";
+  for (int i = 0; i < 1001; ++i)
+    many += (i ? ",\"t" : "\"t") + std::to_string(i) + "\":\"" + std::to_string(i) + ".safetensors\"";
+  refused(many + "}", {"found 1001 shards, expected at most 1000"});
   refused("{}", {"\"weight_map\": expected an object"});
   refused("[]", {"\"weight_map\": expected an object"});
   refused(R"({"a":"s1.safetensors","b":"s1.safetensors","d":"s2.safetensors","c":"s2.safetensors"})",

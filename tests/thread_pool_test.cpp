@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <memory>
 
 using vitrail::ThreadPool;
 

@@ -21,7 +21,6 @@ constexpr std::uint64_t ymm = 0x7, zmm = 0xe7, tiles = zmm | 0x60000;
 
 // The first test, because a process keeps the first answer.
 TEST_CASE("where the operating system does not permit AMX, another product runs from then on, and the report says so") {
-#ifdef __linux__
   if (!features(read_cpuid()).amx_int8) return;
   // Linux refuses it while a thread's stack for signals has no room for the tile registers.
   static std::array<char, 8192> small;
@@ -53,7 +52,6 @@ TEST_CASE("where the operating system does not permit AMX, another product runs 
   REQUIRE(same_choice);
   CHECK(!same_choice->provider);
   CHECK(same_choice->kernels.layout_s8 == onednn->kernels.layout_s8);
-#endif
 }
 
 TEST_CASE("classes of CPU from what CPUID says") {
@@ -106,6 +104,20 @@ TEST_CASE("what the operating system does not save is not used") {
   CHECK(features(no_zmm).avx_vnni);
   CHECK(!features(no_ymm).avx2);
   CHECK(!features(no_ymm).avx_vnni);
+}
+
+TEST_CASE("the report says why oneDNN does not multiply") {
+  const bool vnni = features(read_cpuid()).avx512_vnni;
+  const auto says = [&](const char* limit, bool onednn, const char* why) {
+    const auto selection = vitrail::select_kernels(limit, onednn, 1);
+    REQUIRE(selection);
+    CAPTURE(selection->report);
+    const std::string expected =
+        vnni ? why : "without AVX512-VNNI its int8 product saturates or runs as reference code";
+    CHECK(selection->report.find("  oneDNN: not used, " + expected + "\n") != std::string::npos);
+  };
+  says("", false, "only VITRAIL_ONEDNN=1 asks for it");
+  says("sse4_2", true, "VITRAIL_CPU=sse4_2 and oneDNN picks its own instructions");
 }
 
 TEST_CASE("AVX-512 alone is a CPU without VNNI, whatever this one has") {

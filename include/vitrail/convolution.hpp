@@ -86,7 +86,7 @@ struct ConvolutionOptions {
 class Convolution {
  public:
   /// Quantises (int8) and packs the weights; allocates all that run() needs. Reads VITRAIL_CPU.
-  /// @param grid     of WindowGrid::make; windows of at most 65984 elements, so that sums stay exact
+  /// @param grid     of WindowGrid::make; windows of at most 66047 elements, so that sums stay exact
   /// @param out_channels  1 … 65536
   /// @param weights  [out_channels, channels, kernel_height, kernel_width] as torch has them; finite
   /// @param bias     [out_channels], or empty

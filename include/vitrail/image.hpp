@@ -29,7 +29,8 @@ struct ImageView {
   const std::uint8_t* row(int y) const noexcept { return data + y * stride_bytes; }
 };
 
-/// An error when `image` has no data, a side outside 1 … max_image_side, or a stride shorter than a row.
+/// An error when `image` has no data, a format that is none, a side outside 1 … max_image_side, or a stride shorter
+/// than a row.
 Status check(const ImageView& image);
 
 /// A picture that comes row by row, as a decoder gives it: Preprocessor and Session take one in place of a whole

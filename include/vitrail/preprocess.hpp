@@ -124,9 +124,8 @@ struct PreprocessConfig {
 /// The size of the result is what the config says; whether the network takes that size is for the caller to check.
 class Preprocessor {
  public:
-  /// @param channels  3: the result is rgb8; 1: gray8 (Pillow's convert("L") weights where the picture has colour,
-  /// applied
-  ///                  before the resize)
+  /// @param channels  3: the result is rgb8; 1: gray8 (Pillow's convert("L") weights where the picture has
+  ///                  colour, applied before the resize)
   Preprocessor(const PreprocessConfig& config, int channels);
   Preprocessor(Preprocessor&&) noexcept;
   Preprocessor& operator=(Preprocessor&&) noexcept;

@@ -23,8 +23,8 @@ void check_dimensions(const VitConfig& config, const std::string& where, FirstEr
          "image size: found " + text(config.image_height, config.image_width) +
              ", expected multiples of the patch size " + text(config.patch_height, config.patch_width));
   auto patch_elements = std::int64_t{config.patch_height} * config.patch_width * config.channels;
-  expect(patch_elements < limits::inner,
-         "elements of a patch: found " + text(patch_elements) + ", expected fewer than " + text(limits::inner));
+  expect(patch_elements <= limits::inner,
+         "elements of a patch: found " + text(patch_elements) + ", expected at most " + text(limits::inner));
   auto tokens = std::int64_t{config.grid_rows()} * config.grid_columns() + config.prefix_tokens();
   expect(tokens <= limits::tokens, "tokens: found " + text(tokens) + ", expected at most " + text(limits::tokens));
 }

@@ -10,14 +10,14 @@
 
 namespace vitrail {
 
-/// What a configuration may ask for. Larger numbers would overflow s32 sums (255 · 127 · K < 2^31) or are damage.
+/// What a configuration may ask for. Larger numbers would overflow sums or are damage.
 namespace limits {
 constexpr int embed_dim = 8192;
 constexpr int layers = 200;
 constexpr int head_dim = 256;
-constexpr int inner = 66000;  ///< K of any matrix product: patch size · channels, mlp_dim
-constexpr int image = 8192;   ///< pixels per side
-constexpr int patch = 4096;   ///< pixels per side
+constexpr int inner = GemmU8S8Tile::largest_k;  ///< K of any matrix product: patch size · channels, mlp_dim
+constexpr int image = 8192;                     ///< pixels per side
+constexpr int patch = 4096;                     ///< pixels per side
 constexpr int tokens = 65536;
 constexpr int labels = 1'000'000;
 }  // namespace limits
@@ -42,8 +42,7 @@ struct HuggingFaceConfig {
 };
 
 /// @param config  the network, for its channels and family; a family that resizes its own positions takes the image
-/// size
-///                from the preprocessor, another must agree with it
+///                size from the preprocessor, another must agree with it
 PreprocessConfig huggingface_preprocess(const Fields& preprocessor, VitConfig& config);
 
 struct TimmConfig {

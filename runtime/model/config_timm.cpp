@@ -1,7 +1,6 @@
 // timm's config.json: `architecture` names a network, `model_args` changes it, `pretrained_cfg` says how pictures are
 // prepared.
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <tuple>
 

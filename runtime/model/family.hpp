@@ -18,7 +18,7 @@ struct Family {
 /// The family config.json names; null (and an error with the list of all) when it is not run.
 const Family* find_family(const Fields& config);
 
-// vit.cpp: ViT, DeiT, and what differs from ViT by flags: ViT-MSN, I-JEPA, the encoder of ViT-MAE.
+// vit.cpp: ViT, DeiT, and what differs from ViT by flags: ViT-MSN, I-JEPA, ViT-MAE with its decoder.
 HuggingFaceConfig vit_config(const Fields& config);
 NetworkSource vit_network(HuggingFaceConfig config, TensorSet& tensors);
 // dinov2.cpp: with and without registers.

@@ -1,6 +1,5 @@
 #include "runtime/model/json_reader.hpp"
 
-#include <cmath>
 #include <new>
 #include <nlohmann/json.hpp>
 
@@ -86,13 +85,6 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   std::size_t values_ = 0;
 };
 
-/// Not by a stream: the library's only one would add a quarter of a megabyte to a program that links C++ statically.
-std::string number_text(double value) {
-  std::string text = Json(value).dump();
-  if (text.ends_with(".0")) text.resize(text.size() - 2);
-  return text;
-}
-
 std::string range_text(int min, int max) { return "from " + std::to_string(min) + " to " + std::to_string(max); }
 
 bool is_integer(const Json& value, int min, int max) {
@@ -128,6 +120,13 @@ Result<Json> read_json_object(const std::filesystem::path& path) {
   if (json && !json->is_object())
     return Error{ErrorCode::bad_file, path.string() + ": found " + found_text(*json) + ", expected a JSON object"};
   return json;
+}
+
+// Not by a stream: the library's only one would add a quarter of a megabyte to a program that links C++ statically.
+std::string number_text(double value) {
+  std::string text = Json(value).dump();
+  if (text.ends_with(".0")) text.resize(text.size() - 2);
+  return text;
 }
 
 std::string found_text(const Json& value) {

@@ -27,6 +27,9 @@ Result<Json> read_json_object(const std::filesystem::path& path);
 /// The value as a message shows it: short, on one line.
 std::string found_text(const Json& value);
 
+/// A limit as a message shows it.
+std::string number_text(double value);
+
 /// The fields of one JSON object. `null` counts as absent, as in the Python libraries that write these files. Every
 /// getter records an error in `errors` when the value is missing (and has no fallback) or not what is expected. Borrows
 /// the JSON value and `errors`.

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/model/family.hpp"
-#include "runtime/model/names.hpp"
+#include "runtime/model/timm.hpp"
 
 namespace vitrail {
 namespace {

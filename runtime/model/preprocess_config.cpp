@@ -28,8 +28,8 @@ std::array<double, 4> per_channel(const Fields& fields, std::string_view key, in
              std::all_of(value->begin(), value->end(), fits)) {
     for (std::size_t i = 0; i < value->size(); ++i) out[i] = (*value)[i].get<double>();
   } else {
-    std::string range = min > 0 ? " greater than 0" : " from -10000 to 10000";
-    fields.fail(key, std::to_string(channels) + (channels == 1 ? " number" : " numbers") + range);
+    fields.fail(key, std::to_string(channels) + (channels == 1 ? " number from " : " numbers from ") +
+                         number_text(min) + " to " + number_text(max));
   }
   for (std::size_t i = static_cast<std::size_t>(channels); i < out.size(); ++i) out[i] = min > 0 ? 1 : 0;
   return out;
@@ -53,7 +53,7 @@ Size read_size(const Fields& fields, std::string_view key, Size fallback, bool i
     return {n, n, integer_is_shortest_edge ? Resize::shortest_edge : Resize::exact};
   }
   Fields size = fields.object(key);
-  std::vector<std::string> given;
+  std::vector<std::string> given;  // in alphabetical order
   for (const auto& name : size.keys())
     if (size.has(name)) given.push_back(name);
   if (given == std::vector<std::string>{"height", "width"})
@@ -65,7 +65,6 @@ Size read_size(const Fields& fields, std::string_view key, Size fallback, bool i
     int n = size.integer("shortest_edge", 1, limits::image);
     return {n, n, Resize::shortest_edge};
   }
-  std::sort(given.begin(), given.end());
   if (given == std::vector<std::string>{"longest_edge", "shortest_edge"}) {
     int n = size.integer("shortest_edge", 1, limits::image);
     return {n, n, Resize::shortest_edge, size.integer("longest_edge", 1, limits::image)};
@@ -81,10 +80,7 @@ Size read_size(const Fields& fields, std::string_view key, Size fallback, bool i
   return fallback;
 }
 
-bool depends_on_picture(Resize rule) {
-  return rule == Resize::shortest_edge || rule == Resize::cover || rule == Resize::contain ||
-         rule == Resize::contain_truncated;
-}
+bool depends_on_picture(Resize rule) { return rule != Resize::none && rule != Resize::exact; }
 
 constexpr Resampling by_number[] = {Resampling::nearest, Resampling::lanczos, Resampling::bilinear,  // PIL's numbers
                                     Resampling::bicubic, Resampling::box,     Resampling::hamming};

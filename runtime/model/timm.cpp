@@ -1,5 +1,5 @@
 // Tensor names of timm's VisionTransformer, VisionTransformerDistilled, and Eva as far as DINOv3 needs it.
-#include "runtime/model/names.hpp"
+#include "runtime/model/timm.hpp"
 
 #include <algorithm>
 
@@ -106,7 +106,7 @@ NetworkSource timm_network(TimmConfig config, TensorSet& tensors) {
   const std::string first = std::string("blocks.0.mlp.") + (parts ? "fc1_g" : "fc1") + ".weight";
   auto fc1 = tensors.shape(first);
   std::int64_t rows = 4 * d;
-  if (fc1.size() == 2 && fc1[0] >= 1 && fc1[0] < limits::inner) rows = fc1[0];
+  if (fc1.size() == 2 && fc1[0] >= 1 && fc1[0] <= limits::inner) rows = fc1[0];
   if (config.mlp_ratio && static_cast<int>(d * *config.mlp_ratio) != rows)
     tensors.fail("tensor " + in_quotes(first) + ": found shape " + shape_text(fc1) + ", expected [" +
                  std::to_string(static_cast<int>(d * *config.mlp_ratio)) + ", " + std::to_string(d) +

@@ -1,4 +1,4 @@
-// One function per family of file names: puts the tensors of a file where the encoder expects them.
+// A timm network: puts the tensors of its file where the encoder expects them.
 #pragma once
 
 #include "runtime/model/config.hpp"

@@ -1,7 +1,6 @@
 // Folders of very small networks, sound as written; tests damage one thing at a time.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 

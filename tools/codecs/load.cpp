@@ -14,7 +14,7 @@ namespace vitrail {
 namespace codec {
 
 Status check_size(std::uint64_t width, std::uint64_t height) {
-  const std::string found = std::to_string(width) + " x " + std::to_string(height) + " pixels";
+  const std::string found = std::to_string(height) + " × " + std::to_string(width) + " pixels";
   if (width == 0 || height == 0) return Error{ErrorCode::bad_file, "the picture is empty: " + found};
   if (width > kMaxSide || height > kMaxSide || width * height > kMaxPixels)
     return Error{ErrorCode::unsupported,

@@ -3,7 +3,6 @@
 #include <cstring>
 #include <optional>
 #include <string_view>
-#include <utility>
 
 #include "codec.hpp"
 

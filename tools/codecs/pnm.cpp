@@ -36,7 +36,7 @@ Result<Image> decode_pnm(Bytes file) {
     return size.error();
   if (maximum < 1 || maximum > 255)
     return Error{ErrorCode::unsupported,
-                 "PNM whose largest sample is " + std::to_string(maximum) + "; 1 … 255 are read"};
+                 "PNM whose largest sample is " + std::to_string(maximum) + "; 1 to 255 are read"};
 
   const auto samples = static_cast<std::size_t>(width) * static_cast<std::size_t>(channels);
   const std::size_t expected = samples * static_cast<std::size_t>(height);

@@ -107,10 +107,10 @@ Result<bool> run(const Options& options) {
   const int heads = model->info().num_heads, layers = model->info().num_layers;
   if (options.layer && (*options.layer < 0 || *options.layer >= layers))
     return Error{ErrorCode::invalid_argument,
-                 "--layer: found " + std::to_string(*options.layer) + ", expected 0 … " + std::to_string(layers - 1)};
+                 "--layer: found " + std::to_string(*options.layer) + ", expected 0 to " + std::to_string(layers - 1)};
   if (options.head && (*options.head < 0 || *options.head >= heads))
     return Error{ErrorCode::invalid_argument,
-                 "--head: found " + std::to_string(*options.head) + ", expected 0 … " + std::to_string(heads - 1)};
+                 "--head: found " + std::to_string(*options.head) + ", expected 0 to " + std::to_string(heads - 1)};
   SessionOptions wanted{.outputs = Outputs::attentions};
   if (options.layer) wanted.attention_layers = {*options.layer};
   auto session = make_session(*model, options.model, options.size, wanted);

@@ -1,5 +1,4 @@
 // vitrail classify: the best labels of each picture.
-#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>

@@ -117,7 +117,7 @@ CLI::Validator size_up_to(int most) {
   return CLI::Validator(
       [most](const std::string& text) {
         return parse_size(text, most) ? std::string()
-                                      : "found " + text + ", expected HxW or N, each 1 … " + std::to_string(most);
+                                      : "found " + text + ", expected HxW or N, each 1 to " + std::to_string(most);
       },
       "");
 }
@@ -173,12 +173,13 @@ void add_threads(CLI::App& command, int& threads) {
     int value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     const bool good = error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= 256;
-    return good ? std::string() : text + " threads, expected 1…256";
+    return good ? std::string() : "found " + text + ", expected 1 to 256";
   };
   const auto* option =
       command
-          .add_option("-t,--threads", threads,
-                      "Worker threads, 1…256, by default one per core; the answer does not depend on it")
+          .add_option(
+              "-t,--threads", threads,
+              "Worker threads, 1 to 256, by default one per core of --affinity; the answer does not depend on it")
           ->check(CLI::Validator(in_range, ""))
           ->type_name("N");
   const auto cores = std::make_shared<std::string>("big");
@@ -243,7 +244,7 @@ CLI::Validator number_in(double low, double high) {
         const double value = std::strtod(text.c_str(), &end);
         return !text.empty() && *end == '\0' && value >= low && value <= high
                    ? std::string()
-                   : "found " + text + ", expected " + decimal(low, 0) + " … " + decimal(high, 0);
+                   : "found " + text + ", expected " + decimal(low, 0) + " to " + decimal(high, 0);
       },
       "");
 }

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "commands.hpp"
 #include "drawing.hpp"
@@ -58,8 +57,8 @@ Result<Image> draw_patch(const ImageView& picture, const PatchGrid& grid, int to
   const int width = drawn.width() + panel_width + 3 * kMargin,
             height = std::max(drawn.height(), panel_height) + 2 * kMargin;
   if (std::max(width, height) > max_image_side)
-    return Error{ErrorCode::invalid_argument, "--token: found " + std::to_string(width) + " x " +
-                                                  std::to_string(height) +
+    return Error{ErrorCode::invalid_argument, "--token: found " + std::to_string(height) + " × " +
+                                                  std::to_string(width) +
                                                   " pixels for the picture and the patch beside it, expected at most " +
                                                   std::to_string(max_image_side) + " a side"};
   Image canvas(width, height, PixelFormat::rgb8);
@@ -138,7 +137,7 @@ Result<Image> draw_grid(const ImageView& picture, const PatchGrid& grid, int enl
   return draw_patch(picture, grid, enlarged, canvas, zoom);
 }
 
-Status tell(const Options& options, const std::string& path, const PatchGrid& grid) {
+void tell(const Options& options, const std::string& path, const PatchGrid& grid) {
   const PatchGridOptions& g = grid.options();
   if (options.json) {
     print_json({{"image", path},
@@ -157,11 +156,10 @@ Status tell(const Options& options, const std::string& path, const PatchGrid& gr
                  g.height, g.width, g.channels, grid.rows(), grid.columns(), grid.count(), g.patch_height,
                  g.patch_width, grid.patch_size());
   }
-  return {};
 }
 
 /// Array of patches → picture. The picture's size comes from --size, or from the picture given with -i.
-Status assemble_picture(const Options& options, std::optional<Size> picture) {
+Status assemble_picture(const Options& options, Size picture) {
   const auto array = load_npy_u8(options.assemble_file);
   if (!array) return array.error();
   const Size patch = *parse_size(options.patch);
@@ -175,18 +173,19 @@ Status assemble_picture(const Options& options, std::optional<Size> picture) {
     return failed("patches of " + std::to_string(length) + " bytes, expected " + options.patch +
                   " squared or HxW times 1, 3 or 4");
 
-  const auto grid = make_grid(options, *picture, static_cast<int>(channels));
+  const auto grid = make_grid(options, picture, static_cast<int>(channels));
   if (!grid) return grid.error();
   if (static_cast<std::size_t>(grid->count()) != count)
     return failed(std::to_string(count) + " patches, expected " + std::to_string(grid->count()) + " for a picture of " +
-                  std::to_string(picture->height) + " x " + std::to_string(picture->width));
+                  std::to_string(picture.height) + " × " + std::to_string(picture.width));
   const PixelFormat format = channels == 1   ? PixelFormat::gray8
                              : channels == 3 ? PixelFormat::rgb8
                                              : PixelFormat::rgba8;
-  Image image(picture->width, picture->height, format);
+  Image image(picture.width, picture.height, format);
   assemble(*grid, array->data.data(), image.row(0), static_cast<std::ptrdiff_t>(image.row_bytes()));
   if (const Status good = save_png(image, options.out_file); !good) return good;
-  return tell(options, options.out_file, *grid);
+  tell(options, options.out_file, *grid);
+  return {};
 }
 
 Status run(const Options& options) {
@@ -195,7 +194,7 @@ Status run(const Options& options) {
       !good)
     return good;
   if (!options.assemble_file.empty() && !options.size.empty())
-    return assemble_picture(options, parse_size(options.size));
+    return assemble_picture(options, *parse_size(options.size));
 
   const std::string& path = options.pictures.inputs.front();
   const auto image = load_image(path, {.apply_exif = !options.pictures.no_exif});
@@ -206,8 +205,8 @@ Status run(const Options& options) {
   const auto grid = make_grid(options, size, bytes_per_pixel(image->format()));
   if (!grid) return Error{grid.error().code, path + ": " + grid.error().message};
   if (options.token >= grid->count())
-    return Error{ErrorCode::invalid_argument, path + ": --token " + std::to_string(options.token) + ", expected 0 … " +
-                                                  std::to_string(grid->count() - 1)};
+    return Error{ErrorCode::invalid_argument, path + ": --token: found " + std::to_string(options.token) +
+                                                  ", expected 0 to " + std::to_string(grid->count() - 1)};
   if (!options.extract_file.empty()) {
     std::vector<std::uint8_t> patches(grid->size());
     patchify(*grid, image->row(0), static_cast<std::ptrdiff_t>(image->row_bytes()), patches.data());
@@ -219,7 +218,8 @@ Status run(const Options& options) {
     if (!drawn) return drawn.error();
     if (const Status good = save_png(*drawn, options.out_file); !good) return good;
   }
-  return tell(options, path, *grid);
+  tell(options, path, *grid);
+  return {};
 }
 
 void check_usage(const Options& options) {

@@ -136,7 +136,7 @@ PatchCost cost_of(const ModelInfo& info, Size size, int patch, DType dtype) {
   // What a session of one picture has, but for its paddings: the residual stream; of a block the products' rows, and
   // over each other the hidden layer and qkv with the packed heads.
   const std::uint64_t element = dtype == DType::int8 ? 1 : sizeof(float);
-  const std::uint64_t rows = dtype == DType::int8 ? std::max(D, M) : sizeof(float) * D;
+  const std::uint64_t rows = dtype == DType::int8 ? D + M : sizeof(float) * D;
   cost.activation_bytes = T * (4 * D + rows + std::max(4 * 3 * D + 2 * element * D, 4 * M));
   return cost;
 }

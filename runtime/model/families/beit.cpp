@@ -15,7 +15,7 @@ HuggingFaceConfig beit_config(const Fields& config) {
                        : read_class(config, {"Data2VecVisionModel", "Data2VecVisionForImageClassification"});
   out.head = kind < 0 ? HeadKind::as_stored : kind == 0 ? HeadKind::none : HeadKind::classifier;
   read_sizes(config, vit, 768, 12, 12, 16, false);
-  vit.mlp_dim = config.integer("intermediate_size", 1, limits::inner - 1, 3072);
+  vit.mlp_dim = config.integer("intermediate_size", 1, limits::inner, 3072);
   vit.activation = read_activation(config, "gelu");
   vit.layer_norm_eps = static_cast<float>(config.number("layer_norm_eps", 1e-30, 1, 1e-12));
   out.layer_scale = config.number("layer_scale_init_value", -1, 1e3, 0.1) > 0;

@@ -26,7 +26,7 @@ HuggingFaceConfig clip_config(const Fields& config) {
                             : read_class(config, {"CLIPVisionModel", "CLIPVisionModelWithProjection"});
   out.head = HeadKind::none;
   read_sizes(vision, vit, 768, 12, 12, siglip ? 16 : 32, true);
-  vit.mlp_dim = vision.integer("intermediate_size", 1, limits::inner - 1, 3072);
+  vit.mlp_dim = vision.integer("intermediate_size", 1, limits::inner, 3072);
   vit.activation = read_activation(vision, siglip ? "gelu_pytorch_tanh" : "quick_gelu");
   vit.layer_norm_eps = static_cast<float>(vision.number("layer_norm_eps", 1e-30, 1, siglip ? 1e-6 : 1e-5));
   if (siglip) {

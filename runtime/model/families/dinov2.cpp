@@ -21,7 +21,7 @@ HuggingFaceConfig dinov2_config(const Fields& config) {
   vit.layer_norm_eps = static_cast<float>(config.number("layer_norm_eps", 1e-30, 1, 1e-6));
   vit.gated_mlp = config.boolean("use_swiglu_ffn", false);
   const double wide = vit.embed_dim * config.number("mlp_ratio", 1e-3, 1e3, 4);
-  if (wide >= limits::inner) config.fail("mlp_ratio", "fewer than " + std::to_string(limits::inner) + " inner values");
+  if (wide >= limits::inner + 1) config.fail("mlp_ratio", "at most " + std::to_string(limits::inner) + " inner values");
   vit.mlp_dim = static_cast<int>(wide);
   if (vit.gated_mlp) vit.mlp_dim = (static_cast<int>(vit.mlp_dim * 2 / 3.0) + 7) / 8 * 8;
   if (vit.mlp_dim < 1) config.fail("mlp_ratio", "at least one inner value");

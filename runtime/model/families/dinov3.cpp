@@ -12,7 +12,7 @@ HuggingFaceConfig dinov3_config(const Fields& config) {
   read_class(config, {"DINOv3ViTModel"});
   out.head = HeadKind::none;
   read_sizes(config, vit, 384, 12, 6, 16, true);
-  vit.mlp_dim = config.integer("intermediate_size", 1, limits::inner - 1, 1536);
+  vit.mlp_dim = config.integer("intermediate_size", 1, limits::inner, 1536);
   vit.registers = config.integer("num_register_tokens", 0, 64, 0);
   vit.layer_norm_eps = static_cast<float>(config.number("layer_norm_eps", 1e-30, 1, 1e-5));
   vit.gated_mlp = config.boolean("use_gated_mlp", false);

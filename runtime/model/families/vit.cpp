@@ -81,7 +81,7 @@ HuggingFaceConfig vit_config(const Fields& config) {
   out.head = head_kind(config, vit.family);
   check_neutral(config, {});
   read_sizes(config, vit, 768, 12, 12, vit.family == "ijepa" ? 14 : 16, false);
-  vit.mlp_dim = config.integer("intermediate_size", 1, limits::inner - 1, 3072);
+  vit.mlp_dim = config.integer("intermediate_size", 1, limits::inner, 3072);
   vit.activation = read_activation(config, "gelu");
   vit.layer_norm_eps =
       static_cast<float>(config.number("layer_norm_eps", 1e-30, 1, vit.family == "vit_msn" ? 1e-6 : 1e-12));
@@ -96,7 +96,7 @@ HuggingFaceConfig vit_config(const Fields& config) {
     vit.decoder = DecoderConfig{.embed_dim = config.integer("decoder_hidden_size", 1, limits::embed_dim, 512),
                                 .num_layers = config.integer("decoder_num_hidden_layers", 1, limits::layers, 8),
                                 .num_heads = config.integer("decoder_num_attention_heads", 1, limits::embed_dim, 16),
-                                .mlp_dim = config.integer("decoder_intermediate_size", 1, limits::inner - 1, 2048),
+                                .mlp_dim = config.integer("decoder_intermediate_size", 1, limits::inner, 2048),
                                 .mask_ratio = config.number("mask_ratio", 0, 1, 0.75),
                                 .norm_pix_loss = config.boolean("norm_pix_loss", false)};
     if (vit.decoder->norm_pix_loss && vit.patch_size() == 1)
