@@ -1,4 +1,4 @@
-// Frames as a camera driver hands them over (BGRA, rows with a gap between them), borrowed and never copied:
+// Frames as a camera driver hands them over (BGRA, rows with a gap between them), read where they lie:
 // camera MODEL_FOLDER. No codec is linked. The frames are made up; a session is made once and run on each of them.
 #include <vitrail/vitrail.hpp>
 

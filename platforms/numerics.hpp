@@ -1,6 +1,10 @@
 // The constants of the float functions, shared by the reference and the vector kernels so that both give the same bits.
 #pragma once
 
+#if defined(__FAST_MATH__) || __FINITE_MATH_ONLY__
+#error "sums must have the order that the code gives them, and NaN must be seen: compile with -fno-fast-math"
+#endif
+
 namespace vitrail::numerics {
 
 /// exp(x) for x clamped to [lowest, highest]: n = rne(x · log2e), r = fma(−n, ln2_hi, x), r = fma(−n, ln2_lo, r),

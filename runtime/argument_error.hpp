@@ -8,6 +8,7 @@
 #include <string>
 
 #include "vitrail/error.hpp"
+#include "vitrail/model.hpp"
 
 namespace vitrail {
 
@@ -23,6 +24,15 @@ inline Status check_range(const char* argument, long long value, long long low, 
   if (value >= low && value <= high) return {};
   return argument_error(argument, std::to_string(value), std::to_string(low) + " to " + std::to_string(high));
 }
+
+/// Success when `dtype` is one.
+inline Status check_dtype(const char* argument, DType dtype) {
+  if (dtype == DType::int8 || dtype == DType::f32) return {};
+  return argument_error(argument, std::to_string(static_cast<int>(dtype)), "DType::int8 or DType::f32");
+}
+
+/// A RowSource without row `y`.
+inline Error no_row(int y) { return argument_error("picture", "null for row " + std::to_string(y), "its pixels"); }
 
 /// The exception that is being handled, for the catch (...) of a function that throws none. Texts of a few letters need
 /// no memory.

@@ -174,6 +174,7 @@ void Convolution::Impl::run(const Gather& gather, float* dst) noexcept {
 Result<Convolution> Convolution::make(const WindowGrid& grid, int out_channels, std::span<const float> weights,
                                       std::span<const float> bias, const ConvolutionOptions& options) try {
   if (grid.count() == 0) return argument_error("grid", "no windows", "one that WindowGrid::make gave");
+  if (Status s = check_dtype("dtype", options.dtype); !s) return s.error();
   if (Status s = check_range("out_channels", out_channels, 1, 65536); !s) return s.error();
   if (Status s = options.executor ? check_range("executor->threads()", options.executor->threads(), 1, 256)
                                   : check_range("threads", options.threads, 1, 256);

@@ -76,6 +76,7 @@ namespace {
 /// Reading and packing, with everything the standard library may throw turned into an Error.
 template <class Read>
 Result<Model> build(const Read& read, const LoadOptions& options) try {
+  if (Status s = check_dtype("LoadOptions::dtype", options.dtype); !s) return s.error();
   if (Status s = check_range("LoadOptions::threads", options.threads, 1, 256); !s) return s.error();
   auto source = read();
   if (!source) return source.error();

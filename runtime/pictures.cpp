@@ -46,6 +46,7 @@ Status Pictures::take(const VitConfig& c, RowSource& rows) {
   for (int y = 0; y < rows.height(); ++y) {
     const auto row = rows.next_row();
     if (!row) return row.error();
+    if (!*row) return no_row(y);
     convert_row(*row, rows.format(), dst + y * row_bytes(c), format_of(c), rows.width());
   }
   return {};
@@ -67,6 +68,13 @@ std::uint8_t* Pictures::own_pixels(const VitConfig& c, std::size_t b) {
   own_[b].resize(static_cast<std::size_t>(c.image_height) * static_cast<std::size_t>(row_bytes(c)));
   pixels_[b] = {own_[b].data(), row_bytes(c)};
   return own_[b].data();
+}
+
+std::size_t Pictures::memory_bytes() const noexcept {
+  std::size_t bytes = 0;
+  for (const auto& preprocessor : preprocessors_) bytes += preprocessor.memory_bytes();
+  for (const auto& picture : own_) bytes += picture.capacity();
+  return bytes;
 }
 
 }  // namespace vitrail

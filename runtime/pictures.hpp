@@ -21,6 +21,9 @@ class Pictures {
   /// Its only picture, row by row.
   Status take(const VitConfig& c, RowSource& rows);
 
+  /// Of what is kept from run to run.
+  std::size_t memory_bytes() const noexcept;
+
   std::span<const Pixels> first(std::size_t count) const { return std::span(pixels_).first(count); }
 
  private:

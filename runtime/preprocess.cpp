@@ -130,6 +130,10 @@ Status check_config(const PreprocessConfig& config, int channels) {
   if (config.resize != PreprocessConfig::Resize::none && config.resize != PreprocessConfig::Resize::shortest_edge) {
     if (Status status = check_range("resize_width", config.resize_width, 1, max_image_side); !status) return status;
   }
+  if (config.crop_offset < PreprocessConfig::CropOffset::floor ||
+      config.crop_offset > PreprocessConfig::CropOffset::floor_pad_last)
+    return argument_error("crop_offset", std::to_string(static_cast<int>(config.crop_offset)),
+                          "a PreprocessConfig::CropOffset");
   if (Status status = check_range("longest_edge", config.longest_edge, 0, max_image_side); !status) return status;
   if (config.center_crop) {
     if (Status status = check_range("crop_height", config.crop_height, 1, max_image_side); !status) return status;

@@ -66,6 +66,14 @@ Status check_planned(const Resizer::Options& o, int width, int height, PixelForm
                         describe(o.src_width, o.src_height, o.src_format) + ", as planned");
 }
 
+Status check_result(const Resizer::Options& o, const std::uint8_t* dst, std::ptrdiff_t stride_bytes) {
+  if (dst == nullptr) return argument_error("dst", "null", "a pointer to the first row");
+  const std::ptrdiff_t row_bytes = std::ptrdiff_t{o.window_width} * bytes_per_pixel(o.dst_format);
+  if (stride_bytes >= row_bytes || stride_bytes <= -row_bytes || o.window_height == 1) return {};
+  return argument_error("dst_stride_bytes", std::to_string(stride_bytes),
+                        "at least " + std::to_string(row_bytes) + ", or its negative");
+}
+
 template <class T>
 std::size_t bytes(const std::vector<T>& vector) noexcept {
   return vector.capacity() * sizeof(T);
@@ -95,7 +103,7 @@ class SourceRows {
       const auto row = source_->next_row();
       ++next_;
       row_ = row ? *row : nullptr;
-      if (!row) status_ = row.error();
+      if (!row_) status_ = row ? no_row(next_ - 1) : row.error();
     }
     return row_;
   }
@@ -318,6 +326,7 @@ Result<Resizer> Resizer::plan(const Options& options, const Kernels& kernels) {
 Status Resizer::run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept try {
   if (Status status = check(src); !status) return status;
   if (Status status = check_planned(plan_->options, src.width, src.height, src.format); !status) return status;
+  if (Status status = check_result(plan_->options, dst, dst_stride_bytes); !status) return status;
   return plan_->run(SourceRows(src), dst, dst_stride_bytes);
 } catch (...) {
   return caught();
@@ -327,6 +336,7 @@ Status Resizer::run(RowSource& src, std::uint8_t* dst, std::ptrdiff_t dst_stride
   const Options& o = plan_->options;
   if (!o.by_rows) return argument_error("src", "a picture that comes row by row", "a plan with by_rows");
   if (Status status = check_planned(o, src.width(), src.height(), src.format()); !status) return status;
+  if (Status status = check_result(o, dst, dst_stride_bytes); !status) return status;
   return plan_->run(SourceRows(src), dst, dst_stride_bytes);
 } catch (...) {
   return caught();

@@ -249,6 +249,11 @@ Status check_blocks(const char* name, const std::vector<int>& blocks, int count)
 
 /// What the outputs a session is asked for may not be, for a network and a size.
 Status check_outputs(const SessionOptions& o, const Weights& w, const VitConfig& c) {
+  constexpr Outputs known = Outputs::standard | Outputs::patch_embed | Outputs::hidden_states |
+                            Outputs::intermediate_layers | Outputs::attentions;
+  if (const Outputs all = o.outputs | known; all != known)
+    return argument_error("SessionOptions::outputs", std::to_string(static_cast<std::uint32_t>(o.outputs)),
+                          "values of Outputs, joined with |");
   if (auto status = check_blocks("layers", o.layers, c.num_layers); !status) return status;
   if (auto status = check_blocks("attention_layers", o.attention_layers, c.num_layers); !status) return status;
   if (has(o.outputs, Outputs::intermediate_layers) && o.layers.empty())
@@ -277,6 +282,7 @@ Result<Session> Model::session(const SessionOptions& options) const try {
   const int threads = options.executor ? options.executor->threads() : options.threads;
   if (threads < 1 || threads > 256)
     return bad_option(options.executor ? "executor->threads()" : "threads", threads, "1 to 256");
+  if (Status s = check_dtype("SessionOptions::attention", options.attention); !s) return s.error();
   if (options.max_batch < 1 || options.max_batch > 1024) return bad_option("max_batch", options.max_batch, "1 to 1024");
   if (options.any_size && options.always_preprocess)
     return argument_error("SessionOptions::always_preprocess", "true beside any_size, which takes pictures as they are",
@@ -366,6 +372,11 @@ std::string Session::describe() const {
          name_of(impl_->engine.attention_dtype()) + "\nactivations: " + std::to_string(impl_->arena_bytes) + " bytes\n";
 }
 
-std::size_t Session::memory_bytes() const noexcept { return impl_->arena_bytes + impl_->engine.scratch_bytes(); }
+std::size_t Session::memory_bytes() const noexcept {
+  std::size_t bytes = impl_->arena_bytes + impl_->engine.scratch_bytes() + impl_->pictures.memory_bytes();
+  for (const Plan& plan : impl_->plans)
+    bytes += plan.storage.bytes() + (plan.decoder ? plan.decoder->storage.bytes() : 0);
+  return bytes;
+}
 
 }  // namespace vitrail

@@ -16,10 +16,7 @@ bool finite(const float* x, std::size_t count) {
   return true;
 }
 
-Error not_finite(const std::string& what) {
-  return {ErrorCode::bad_file, what + ": found a value that is NaN or infinite, expected finite weights"};
-}
-Error not_finite_tensor(const std::string& name) { return not_finite("tensor '" + name + "'"); }
+std::string in_tensor(const std::string& name) { return "tensor '" + name + "'"; }
 
 /// Fills one row [in] of a weight matrix in f32; `temp` is scratch of the same length.
 using RowReader = std::function<void(int row, float* dst, float* temp)>;
@@ -36,8 +33,10 @@ class Packer {
  private:
   // The first error is kept; what comes after it is skipped.
   bool failed() const { return error_.has_value(); }
-  void fail(Error error) {
-    if (!error_) error_ = std::move(error);
+  void refuse(const std::string& what) {
+    if (error_) return;
+    error_ = {ErrorCode::bad_file, (source_.file.empty() ? "" : source_.file + ": ") + what +
+                                       ": found a value that is NaN or infinite, expected finite weights"};
   }
   void advance(std::uint64_t bytes) {
     done_ += bytes;
@@ -73,7 +72,7 @@ const float* Packer::vector(const TensorView& tensor) {
   const auto count = static_cast<std::size_t>(tensor.elements());
   float* dst = w_.storage.make<float>(align_up(count, 64));  // kernels read whole panels
   to_f32(tensor, 0, tensor.elements(), dst);
-  if (!finite(dst, count)) fail(not_finite_tensor(tensor.name));
+  if (!finite(dst, count)) refuse(in_tensor(tensor.name));
   w_.parameters += count;
   advance(tensor.size_bytes());
   return dst;
@@ -134,7 +133,7 @@ Linear Packer::pack(int out, int in, const float* bias, const std::string& name,
   linear.bias = bias;
   std::atomic<bool> bad{false};
   w_.dtype == DType::int8 ? pack_s8(linear, bad, row) : pack_f32(linear, bad, row);
-  if (bad) fail(not_finite_tensor(name));
+  if (bad) refuse(in_tensor(name));
   return linear;
 }
 
@@ -152,14 +151,14 @@ Linear Packer::linear(const LinearSource& source, const float* scale) {
   for (std::size_t i = 0; i < source.weights.size(); ++i) {
     if (const auto& b = source.biases[i]) {
       to_f32(*b, 0, b->elements(), bias + at);
-      if (!finite(bias + at, static_cast<std::size_t>(b->elements()))) fail(not_finite_tensor(b->name));
+      if (!finite(bias + at, static_cast<std::size_t>(b->elements()))) refuse(in_tensor(b->name));
       w_.parameters += static_cast<std::uint64_t>(b->elements());
     }
     at += static_cast<int>(source.weights[i].shape[0]);
   }
   for (int n = 0; scale && n < out; ++n) bias[n] *= scale[n];
   if (scale && !finite(bias, static_cast<std::size_t>(out)))
-    fail(not_finite("bias of '" + source.weights[0].name + "', times LayerScale"));
+    refuse("bias of '" + source.weights[0].name + "', times LayerScale");
   Linear result = pack(out, in, bias, source.weights[0].name, [&](int row, float* dst, float*) {
     const float factor = scale ? scale[row] : 1.0f;
     std::size_t part = 0;
@@ -215,7 +214,7 @@ AttentionPool Packer::attention_pool(const AttentionPoolSource& source) {
     for (std::size_t k = 0; k < D; ++k) sum += static_cast<double>(row[k]) * probe[k];
     query[n] = static_cast<float>(sum);
   }
-  if (!finite(query, D)) fail(not_finite_tensor(weight.name));
+  if (!finite(query, D)) refuse(in_tensor(weight.name));
   w_.parameters += static_cast<std::uint64_t>(weight.elements());
   advance(weight.size_bytes());
   AttentionPool pool;
@@ -257,7 +256,7 @@ Linear Packer::patch_embedding() {
         *values++ = static_cast<float>((v * c.preprocess.rescale - c.preprocess.mean[ch]) / c.preprocess.std[ch]);
   }
   if (!finite(bias, static_cast<std::size_t>(c.embed_dim)))
-    fail(not_finite_tensor(source_.patch_bias ? source_.patch_bias->name : t.name));
+    refuse(in_tensor(source_.patch_bias ? source_.patch_bias->name : t.name));
   Linear result = pack(c.embed_dim, c.patch_size(), bias, t.name, [&](int n, float* dst, float* chw) {
     to_f32(t, static_cast<std::int64_t>(n) * c.patch_size(), c.patch_size(), chw);
     for (int ch = 0; ch < c.channels; ++ch) {
@@ -301,7 +300,7 @@ void Packer::tokens() {
   if (source_.registers)
     std::copy_n(vector(*source_.registers), static_cast<std::size_t>(c.registers) * dim, prefix + at);
   if (!finite(prefix, static_cast<std::size_t>(c.prefix_tokens()) * dim))
-    fail(not_finite("CLS and distillation token, with their positions"));
+    refuse("CLS and distillation token, with their positions");
   w_.prefix = prefix;
 }
 

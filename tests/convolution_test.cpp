@@ -324,6 +324,7 @@ TEST_CASE("arguments of a convolution that make no sense") {
   } none(0), one(1);
   CHECK(message(grid, 4, {.executor = &none}).starts_with("executor->threads(): found 0, expected 1 to 256"));
   CHECK(Convolution::make(grid, 4, weights, bias, {.threads = 0, .executor = &one}));
+  CHECK(message(grid, 4, {.dtype = static_cast<DType>(9)}).starts_with("dtype: found 9, expected DType::int8"));
   bias.resize(3);
   CHECK(message(grid, 4).starts_with("bias: found 3 elements, expected 4"));
   bias.resize(4);

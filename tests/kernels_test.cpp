@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "tests/support/kernel_cases.hpp"
 
@@ -147,6 +148,24 @@ TEST_CASE("rows of zeros, of one value and of extreme values quantise the same o
       };
       CHECK(same_bits(run(platform.kernels), run(reference_kernels)));
     }
+}
+
+TEST_CASE("a row that leaves f32 is quantised to nothing, with a scale that says so") {
+  const float inf = std::numeric_limits<float>::infinity(), most = std::numeric_limits<float>::max();
+  for (const auto& [low, high] : {std::pair{-inf, 1.0f}, {-1.0f, inf}, {-inf, inf}, {-most, most}}) {
+    std::vector<float> x(100, 0.5f);
+    x[3] = low;
+    x[70] = high;
+    for (const auto& platform : test::platforms()) {
+      CAPTURE(platform.name);
+      std::vector<std::uint8_t> q(x.size(), 9);
+      RowQuant quant{};
+      platform.kernels.quantize_rows(x.data(), x.size(), 1, static_cast<int>(x.size()), q.data(), x.size(), &quant);
+      CHECK(q == std::vector<std::uint8_t>(x.size(), 0));
+      CHECK(quant.zero_point == 0);
+      CHECK(quant.scale == inf);
+    }
+  }
 }
 
 TEST_CASE("SwiGLU equals its definition, and the reference on every class") {

@@ -265,6 +265,12 @@ TEST_CASE("blocks that are not there, or twice, are refused") {
     CHECK(has(refused(model, {.layers = {0, block}}), "SessionOptions::layers: " + found));
     CHECK(has(refused(model, {.attention_layers = {block}}), "SessionOptions::attention_layers: " + found));
   }
+  CHECK(has(refused(model, {.attention = static_cast<DType>(7)}),
+            "SessionOptions::attention: found 7, expected DType::int8 or DType::f32"));
+  CHECK(has(refused(model, {.outputs = static_cast<Outputs>(1 << 20)}), "SessionOptions::outputs: found 1048576"));
+  const auto loaded = Model::load(golden.folder(), {.dtype = static_cast<DType>(7)});
+  REQUIRE_FALSE(loaded);
+  CHECK(has(loaded.error().message, "LoadOptions::dtype: found 7"));
   CHECK(has(refused(model, {.layers = {1, 1}}), "layers: found 1, expected each block once"));
   CHECK(has(refused(model, {.outputs = Outputs::intermediate_layers}), "SessionOptions::layers: found none"));
   CHECK(has(

@@ -285,6 +285,8 @@ TEST_CASE("errors name the argument") {
   PreprocessConfig config = config_of(Resize::none, 0, 0, 5, 5);
   config.crop_height = 99999;
   CHECK(error(config) == "crop_height: found 99999, expected 1 to 32768");
+  config.crop_offset = static_cast<PreprocessConfig::CropOffset>(9);
+  CHECK(error(config) == "crop_offset: found 9, expected a PreprocessConfig::CropOffset");
   CHECK(Preprocessor(config_of(Resize::exact, 4, 4), 3).run({nullptr, 4, 4, 12, PixelFormat::rgb8}).error().message ==
         "image.data: found null, expected a pointer to the first row");
   const Result<ImageView> wide = Preprocessor(config_of(Resize::shortest_edge, 2, 0), 3)

@@ -388,5 +388,11 @@ TEST_CASE("run refuses another picture than planned") {
   CHECK(resizer.run({pixels.data(), 4, 4, 12, PixelFormat::bgr8}, dst, 6).error().message ==
         "src: found 4 × 4 bgr8, expected 4 × 4 rgb8, as planned");
   CHECK(!resizer.run({nullptr, 4, 4, 12, PixelFormat::rgb8}, dst, 6));
+  const auto into = [&](std::uint8_t* to, std::ptrdiff_t stride) {
+    return resizer.run({pixels.data(), 4, 4, 12, PixelFormat::rgb8}, to, stride).error().message;
+  };
+  CHECK(into(nullptr, 6) == "dst: found null, expected a pointer to the first row");
+  CHECK(into(dst, 5) == "dst_stride_bytes: found 5, expected at least 6, or its negative");
+  CHECK(resizer.run({pixels.data(), 4, 4, 12, PixelFormat::rgb8}, dst + 6, -6));
   CHECK(resizer.memory_bytes() > 0);
 }

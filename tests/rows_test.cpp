@@ -178,6 +178,15 @@ TEST_CASE("a source that is not what it should be is an error, whoever reads it"
   all({side, side, no_format}, "image.format: found 77, expected a PixelFormat");
   all({17, 30, PixelFormat::rgb8}, "the driver is gone");
   all({side, side, PixelFormat::rgb8}, "the driver is gone");
+  struct Empty : RowSource {
+    Empty(int width, int height) : RowSource(width, height, PixelFormat::rgb8) {}
+    Result<const std::uint8_t*> next_row() override { return nullptr; }
+  };
+  Empty as_network(side, side), other(17, 30), planned(9, 9);
+  const std::string no_row = "picture: found null for row 0, expected its pixels";
+  CHECK(message(session.run(as_network)) == no_row);
+  CHECK(message(session.run(other)) == no_row);
+  CHECK(message(resizer.run(planned, pixels, 12)) == no_row);
   Endless endless;
   CHECK(message(session.run(endless)) == "out of memory");
   CHECK(session.run(endless).error().code == ErrorCode::out_of_memory);

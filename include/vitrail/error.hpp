@@ -1,4 +1,5 @@
-// What goes wrong, as a value: Result<T> holds a T or an Error. The library never prints, exits or aborts.
+// What goes wrong, as a value: Result<T> holds a T or an Error. The library never prints, exits or aborts. A function
+// that is not noexcept may throw std::bad_alloc where there is no memory for its result or for an error's text.
 #pragma once
 
 #include <optional>
@@ -22,7 +23,8 @@ struct Error {
   std::string message;
 };
 
-/// Thrown only by Result::value(), for callers who prefer exceptions.
+#ifdef __cpp_exceptions
+/// Thrown only by Result::value(), for callers who prefer exceptions. Where they are switched off, there is neither.
 class Exception : public std::runtime_error {
  public:
   explicit Exception(Error error) : std::runtime_error(error.message), error_(std::move(error)) {}
@@ -31,6 +33,7 @@ class Exception : public std::runtime_error {
  private:
   Error error_;
 };
+#endif
 
 /// A T or an Error. Test it like a bool, then use `*result`; or call `value()`, which throws Exception on an error.
 /// Not thread-safe: like any value, it belongs to one thread at a time.
@@ -52,6 +55,7 @@ class [[nodiscard]] Result {
   T* operator->() noexcept { return &*value_; }
   const T* operator->() const noexcept { return &*value_; }
 
+#ifdef __cpp_exceptions
   /// The value, or throws Exception carrying the error.
   T& value() & { return check(), *value_; }
   const T& value() const& { return check(), *value_; }
@@ -61,7 +65,9 @@ class [[nodiscard]] Result {
   void check() const {
     if (!value_) throw Exception(error_);
   }
+#endif
 
+ private:
   std::optional<T> value_;
   Error error_;
 };
@@ -76,9 +82,11 @@ class [[nodiscard]] Result<void> {
   explicit operator bool() const noexcept { return !error_; }
   /// Precondition: the result tests false.
   const Error& error() const noexcept { return *error_; }
+#ifdef __cpp_exceptions
   void value() const {
     if (error_) throw Exception(*error_);
   }
+#endif
 
  private:
   std::optional<Error> error_;

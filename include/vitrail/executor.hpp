@@ -5,7 +5,8 @@ namespace vitrail {
 
 /// Runs the tasks of one operation after the other; the answer does not depend on how. An implementation must not
 /// throw, and must not call back into the session. A call of a task may wait for another one of the same run() that has
-/// begun: calls that take turns on one thread (fibers) would wait for ever.
+/// begun: calls that take turns on one thread (fibers) would wait for ever. One executor may serve several sessions if
+/// its run() may be called by several threads at once.
 class Executor {
  public:
   using Task = void (*)(const void* context, int index, int thread);

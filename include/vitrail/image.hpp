@@ -44,8 +44,9 @@ class RowSource {
   int width() const noexcept { return width_; }
   int height() const noexcept { return height_; }
   PixelFormat format() const noexcept { return format_; }
-  /// The next row, from the top one on: width · bytes_per_pixel(format) bytes, valid until the next call. Not called
-  /// again after the last row or an error. What it throws becomes an error of whoever reads.
+  /// The next row, from the top one on: width · bytes_per_pixel(format) bytes, valid until the next call; never null.
+  /// Whoever reads a source reads it once, to the last row or an error; for a source that is read again it is to give
+  /// an error. What it throws becomes an error of whoever reads.
   virtual Result<const std::uint8_t*> next_row() = 0;
 
  protected:

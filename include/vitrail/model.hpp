@@ -28,7 +28,7 @@ struct LoadOptions {
   int threads = 1;  ///< that quantise and pack, 1 … 256
   /// Called now and then from the loading thread with done ≤ total, in bytes of weights read; may be empty. What it
   /// throws, load() throws; of the exceptions about memory and the system, load() makes its error.
-  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
 };
 
 /// What a model is; all lengths in pixels or elements.
@@ -55,7 +55,8 @@ struct ModelInfo {
   PreprocessConfig preprocess;
 };
 
-/// Immutable once loaded and cheap to copy (copies share the weights). Safe to use from many threads.
+/// Immutable once loaded and cheap to copy (copies share the weights). Safe to use from many threads. A moved-from one
+/// may be assigned to or destroyed, nothing else.
 class Model {
  public:
   /// Loads a folder as published: Hugging Face (config.json, preprocessor_config.json, model.safetensors or its sharded
@@ -70,7 +71,7 @@ class Model {
   const ModelInfo& info() const noexcept;
 
   /// Makes a session (see session.hpp). Reads VITRAIL_CPU and VITRAIL_ONEDNN; allocates all memory that the network
-  /// needs: run() allocates only when a picture of a new size or format comes.
+  /// needs: run() allocates only when a picture of a new size or format comes. The session keeps the model alive.
   Result<Session> session(const SessionOptions& options) const;
   Result<Session> session() const;
 

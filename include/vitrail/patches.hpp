@@ -60,7 +60,7 @@ class PatchGrid {
  public:
   /// Chooses the loops of this CPU (VITRAIL_CPU lowers them; every choice gives the same bytes). An error where an
   /// option is out of range, the patches do not cover the picture as `remainder` asks, or VITRAIL_CPU is no class of
-  /// this CPU.
+  /// this CPU (VITRAIL_ONEDNN neither 0 nor 1).
   static Result<PatchGrid> make(const PatchGridOptions& options);
 
   int rows() const noexcept { return rows_; }

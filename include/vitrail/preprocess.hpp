@@ -34,8 +34,9 @@ enum class PassOrder {
 
 /// A resize from one size to another, planned once (filter coefficients, scratch) and run on many pictures.
 /// Same arithmetic as Pillow's ImagingResample (or torch's): two passes, each rounded to u8, in fixed point; a pass is
-/// skipped where that side keeps its length. A change of pixel format happens before the resize. Moves; `run` uses the
-/// plan's scratch, so a plan belongs to one thread at a time.
+/// skipped where that side keeps its length. A change of pixel format happens before the resize. Moves (a moved-from
+/// one may be assigned to or destroyed, nothing else); `run` uses the plan's scratch, so a plan belongs to one thread
+/// at a time.
 class Resizer {
  public:
   struct Options {
@@ -52,15 +53,15 @@ class Resizer {
     bool by_rows = false;  ///< room for the rows under the filter, so that they may come from a RowSource, too
   };
   /// Chooses the loops of this CPU (VITRAIL_CPU lowers them; every choice gives the same bytes). An error where an
-  /// option is out of its range, or there is no memory.
+  /// option is out of its range, VITRAIL_CPU or VITRAIL_ONEDNN is nothing they may be, or there is no memory.
   static Result<Resizer> plan(const Options& options);
   Resizer(Resizer&&) noexcept;
   Resizer& operator=(Resizer&&) noexcept;
   ~Resizer();
 
   /// Resizes `src` into `dst`: window_height rows of window_width pixels of dst_format, `dst_stride_bytes` apart (any
-  /// sign). An error when `src` fails check() or has not the planned size and format. Never throws; success does not
-  /// allocate.
+  /// sign). An error when `src` fails check() or has not the planned size and format, `dst` is null or the stride
+  /// shorter than a row. Never throws; success does not allocate.
   /// @param dst  must not overlap src
   Status run(const ImageView& src, std::uint8_t* dst, std::ptrdiff_t dst_stride_bytes) noexcept;
 
@@ -120,7 +121,7 @@ struct PreprocessConfig {
   std::array<double, 4> std{1, 1, 1, 1};
 };
 
-/// Resize + centre crop, as one network wants them. Holds buffers: belongs to one thread at a time.
+/// Resize + centre crop, as one network wants them. Holds buffers: belongs to one thread at a time. Moves, as Resizer.
 /// The size of the result is what the config says; whether the network takes that size is for the caller to check.
 class Preprocessor {
  public:
@@ -133,11 +134,11 @@ class Preprocessor {
 
   /// The picture the network sees: rgb8 or gray8, borrowed from this object and valid until the next call; or borrowed
   /// from `image` where no pixel had to be computed (right format, no change of size but perhaps a crop). Allocates
-  /// only when size or format differ from the last call's, and chooses the loops of this CPU then (as Resizer::plan).
-  /// Never throws.
+  /// only when size, format or kind (whole, or row by row) differ from the last call's, and chooses the loops of this
+  /// CPU then (as Resizer::plan). Never throws.
   Result<ImageView> run(const ImageView& image) noexcept;
 
-  /// The same of a picture that comes row by row: it is never whole in memory. Reads all rows.
+  /// The same of a picture that comes row by row: it is never whole in memory. Reads all rows, once.
   Result<ImageView> run(RowSource& rows) noexcept;
 
   /// Bytes of buffers this object holds.

@@ -121,22 +121,25 @@ struct Operation {
   std::uint64_t bytes = 0;  ///< activations and weights read and written, each once
 };
 
-/// Moves. Belongs to one thread at a time; many sessions may run one model at once.
+/// Moves, and what a run gave stays where it is; a moved-from session may be assigned to or destroyed, nothing else.
+/// Belongs to one thread at a time; many sessions may run one model at once. Answers are those of the default rounding
+/// mode (fesetround).
 class Session {
  public:
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  /// One picture. A picture of exactly the network's size is borrowed as it is (unless
-  /// SessionOptions::always_preprocess is set); another one is resized and cropped first as the model's configuration
-  /// says, which allocates only when its size or format differ from the last one's. Never throws; the success path does
-  /// not allocate, lock a global, read the environment or print. (With VITRAIL_ONEDNN=1, oneDNN allocates inside its
-  /// own call, on every tile.)
+  /// One picture, which need not outlive the call. Of exactly the network's size it is taken as it is (unless
+  /// SessionOptions::always_preprocess is set): borrowed where it is rgb8 or gray8 as the network's, else its channels
+  /// are put in order in memory of the session's. Another one is resized and cropped first as the model's configuration
+  /// says. That allocates only when size, format or kind (whole, or row by row) differ from the last one's. Never
+  /// throws; the success path does not allocate, lock a global, read the environment or print. (With VITRAIL_ONEDNN=1,
+  /// oneDNN allocates inside its own call, on every tile.)
   Result<Output> run(const ImageView& image) noexcept;
 
   /// The same of a picture that comes row by row: rows go into the resize as they arrive, and only those under its
-  /// filter are kept. All rows are read. Allocates as the source does; rows come on the calling thread.
+  /// filter are kept. All rows are read, once. Allocates as the source does; rows come on the calling thread.
   Result<Output> run(RowSource& picture) noexcept;
 
   /// Several pictures, at most max_batch; sizes may differ unless SessionOptions::any_size.
@@ -146,7 +149,7 @@ class Session {
 
   /// ViT-MAE: predicts the patches of one picture that `mask` [N] hides (1) from those it shows (0). A network trained
   /// on normalised pixels (norm_pix_loss) predicts each patch up to its mean and deviation; these are the picture's
-  /// own. Needs SessionOptions::reconstruct; otherwise as run().
+  /// own. Needs SessionOptions::reconstruct; otherwise as run(), whose last Output ends with it.
   Result<Reconstruction> reconstruct(const ImageView& image, std::span<const std::uint8_t> mask) noexcept;
 
   /// The model's info for this session: image, patches, tokens and preprocess are those of its picture size, macs those
@@ -159,13 +162,14 @@ class Session {
   std::span<const Operation> profile() const noexcept;
 
   /// 10^9 multiply-accumulates a second that this session's threads can do at most in its arithmetic: the sum of each
-  /// one's best of many bursts of about a millisecond in registers alone. 0 where the kernels are the reference's.
+  /// one's best of many bursts of about a millisecond in registers alone, so that it counts cores where each thread has
+  /// one. 0 where the kernels are the reference's.
   /// Takes 25 to 50 ms on cores that are free.
   double peak_gmacs_per_s() noexcept;
 
   /// Which kernels run, and why a better one does not; several lines of text.
   std::string describe() const;
-  /// Bytes of activations and scratch this session holds.
+  /// Bytes of activations, scratch, prepared pictures and resampled positions this session holds.
   std::size_t memory_bytes() const noexcept;
 
  private:

@@ -9,3 +9,4 @@
 #include "vitrail/patches.hpp"
 #include "vitrail/preprocess.hpp"
 #include "vitrail/session.hpp"
+#include "vitrail/version.hpp"

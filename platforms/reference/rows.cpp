@@ -59,9 +59,10 @@ void quantize_row(const float* x, int k, std::uint8_t* q, RowQuant* quant) {
     return;
   }
   const float inv = 255.0f / range;
-  const auto zero_point = static_cast<std::int32_t>(std::nearbyintf(-lo * inv));
+  const auto zero_point = inv > 0 ? static_cast<std::int32_t>(std::nearbyintf(-lo * inv)) : 0;
   for (int i = 0; i < k; ++i) {
-    const auto v = static_cast<std::int32_t>(std::nearbyintf(x[i] * inv)) + zero_point;
+    const float steps = std::nearbyintf(x[i] * inv);
+    const auto v = std::isnan(steps) ? 0 : static_cast<std::int32_t>(steps) + zero_point;
     q[i] = static_cast<std::uint8_t>(std::clamp(v, 0, 255));
   }
   *quant = {range / 255.0f, zero_point};

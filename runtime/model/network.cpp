@@ -48,6 +48,7 @@ Result<NetworkSource> assemble(const std::filesystem::path& folder, Config confi
   TensorSet tensors(*files, errors);
   NetworkSource out = by_names(std::move(config), tensors);
   if (auto status = errors.status(); !status) return status.error();
+  out.file = files->file();
   out.files = files->files();
   return out;
 }

@@ -184,6 +184,7 @@ struct NetworkSource {
 
   std::optional<DecoderSource> decoder;
 
+  std::string file;                   ///< that the tensors are in, for messages; empty: none
   std::shared_ptr<const void> files;  ///< keeps the mapped files alive
 
   /// Of all tensors.
