@@ -26,6 +26,9 @@ Status check_size(std::uint64_t width, std::uint64_t height);
 /// A whole file, at most `max_bytes` long. Messages name the file.
 Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
+/// What a source says when its rows have all been given, or one of them was damaged.
+Error read_before(const std::string& name);
+
 /// @param orientation  EXIF's, undone while the rows are decoded
 Result<Image> decode_jpeg(Bytes file, int orientation);
 /// Owns the file; `name` goes in front of messages.

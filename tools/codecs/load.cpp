@@ -45,6 +45,11 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
   return bytes;
 }
 
+Error read_before(const std::string& name) {
+  return Error{ErrorCode::invalid_argument,
+               name + ": found a source that was read, expected one that was not: open the file again"};
+}
+
 namespace {
 
 bool starts_with(Bytes file, std::string_view magic) {
@@ -86,12 +91,16 @@ Result<std::vector<std::uint8_t>> read_picture(const std::filesystem::path& path
 /// The rows of a picture that is whole already.
 class ImageRows : public RowSource {
  public:
-  explicit ImageRows(Image image)
-      : RowSource(image.width(), image.height(), image.format()), image_(std::move(image)) {}
-  Result<const std::uint8_t*> next_row() override { return static_cast<const std::uint8_t*>(image_.row(next_++)); }
+  ImageRows(Image image, std::string name)
+      : RowSource(image.width(), image.height(), image.format()), image_(std::move(image)), name_(std::move(name)) {}
+  Result<const std::uint8_t*> next_row() override {
+    if (next_ == height()) return read_before(name_);
+    return static_cast<const std::uint8_t*>(image_.row(next_++));
+  }
 
  private:
   Image image_;
+  std::string name_;
   int next_ = 0;
 };
 
@@ -122,7 +131,7 @@ Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path,
     return codec::open_jpeg(*std::move(bytes), path.string());
   auto image = load_image(*bytes, path.string(), options);
   if (!image) return image.error();
-  return std::unique_ptr<RowSource>(std::make_unique<codec::ImageRows>(*std::move(image)));
+  return std::unique_ptr<RowSource>(std::make_unique<codec::ImageRows>(*std::move(image), path.string()));
 } catch (const std::bad_alloc&) {
   return Error{ErrorCode::out_of_memory, path.string() + ": not enough memory to read it"};
 }

@@ -48,6 +48,9 @@ Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view n
 /// A picture file to be read row by row; the rows and the errors are those of load_image(). A JPEG that is upright is
 /// decoded as its rows are asked for, so that it is never whole in memory (but for the coefficients of a progressive
 /// one, which libjpeg keeps); anything else is decoded now.
+///
+/// A source is read once. After its last row, or one that was damaged, next_row() gives an error (invalid_argument),
+/// and so does what reads it again: open the file again.
 Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path, const LoadImageOptions& options = {});
 
 // The writers below write beside the target and rename at the end: a reader never sees half a file, and a failure
