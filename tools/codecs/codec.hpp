@@ -26,6 +26,13 @@ Status check_size(std::uint64_t width, std::uint64_t height);
 /// A whole file, at most `max_bytes` long. Messages name the file.
 Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
+/// Success when an array of this shape has `elements` elements. Its bytes must not overflow, also where a length of 0
+/// leaves none: who reads the file multiplies the lengths, and refuses it then.
+/// @param name  goes in front of messages
+/// @param text  the shape as the file's format writes it
+Status check_shape(const std::string& name, std::span<const std::size_t> shape, const std::string& text,
+                   std::size_t elements, std::size_t element_bytes);
+
 /// What a source says when its rows have all been given, or one of them was damaged.
 Error read_before(const std::string& name);
 

@@ -45,6 +45,21 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
   return bytes;
 }
 
+Status check_shape(const std::string& name, std::span<const std::size_t> shape, const std::string& text,
+                   std::size_t elements, std::size_t element_bytes) {
+  bool empty = false;
+  std::size_t bytes = element_bytes;  // without the lengths of 0
+  for (const std::size_t length : shape) {
+    empty = empty || length == 0;
+    if (length > 0 && length > PTRDIFF_MAX / bytes)
+      return Error{ErrorCode::invalid_argument, name + ": shape: found " + text + ", whose size overflows"};
+    if (length > 0) bytes *= length;
+  }
+  if ((empty ? 0 : bytes / element_bytes) == elements) return {};
+  return Error{ErrorCode::invalid_argument,
+               name + ": " + std::to_string(elements) + " elements do not fill the shape " + text};
+}
+
 Error read_before(const std::string& name) {
   return Error{ErrorCode::invalid_argument,
                name + ": found a source that was read, expected one that was not: open the file again"};

@@ -101,11 +101,11 @@ std::string to_text(std::span<const std::size_t> shape) {
 Status save(const std::filesystem::path& path, std::span<const std::size_t> shape, const char* type, const void* data,
             std::size_t elements, std::size_t element_bytes) {
   static_assert(std::endian::native == std::endian::little, "save_npy writes the machine's bytes as little-endian");
-  std::size_t expected = 1;
-  for (const std::size_t length : shape) expected *= length;
-  if (expected != elements)
-    return Error{ErrorCode::invalid_argument,
-                 path.string() + ": " + std::to_string(elements) + " elements do not fill the shape " + to_text(shape)};
+  if (shape.size() > kMaxDimensions)
+    return Error{ErrorCode::invalid_argument, path.string() + ": shape: found " + std::to_string(shape.size()) +
+                                                  " dimensions, expected at most " + std::to_string(kMaxDimensions)};
+  if (const Status good = check_shape(path.string(), shape, to_text(shape), elements, element_bytes); !good)
+    return good;
   std::string dict =
       std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': " + to_text(shape) + ", }";
   dict.append(63 - (kMagic.size() + 4 + dict.size()) % 64, ' ');  // the elements start at a multiple of 64 bytes

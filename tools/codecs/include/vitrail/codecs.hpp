@@ -59,7 +59,8 @@ Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path,
 /// @param image  any format; gray8 is written as grey, rgba8 and bgra8 with their alpha
 Status save_png(const ImageView& image, const std::filesystem::path& path);
 
-/// An array as `numpy.save` writes it, in C order. `data` has as many elements as the product of `shape`.
+/// An array as `numpy.save` writes it, in C order. `data` has as many elements as the product of `shape`, which has at
+/// most 32 lengths; what NumPy could not read is refused (invalid_argument).
 Status save_npy(const std::filesystem::path& path, std::span<const std::size_t> shape, std::span<const float> data);
 Status save_npy(const std::filesystem::path& path, std::span<const std::size_t> shape,
                 std::span<const std::uint8_t> data);
@@ -71,7 +72,8 @@ struct NamedArray {
   std::span<const float> data;
 };
 
-/// f32 arrays in the given order. Names and metadata are UTF-8.
+/// f32 arrays in the given order. Names and metadata are UTF-8, no two arrays have one name and no two metadata one
+/// key, and no array is named `__metadata__`; anything else is refused (invalid_argument).
 Status save_safetensors(const std::filesystem::path& path, std::span<const NamedArray> arrays,
                         std::span<const std::pair<std::string, std::string>> metadata = {});
 
