@@ -1,4 +1,5 @@
-// Files that are saved: what nobody could read is refused before anything is written.
+// Files that are saved: what nobody could read is refused before anything is written, and too little memory is an
+// error.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -8,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/allocations.hpp"
+#include "tests/support/codecs.hpp"
 #include "tests/support/files.hpp"
 #include "tests/support/messages.hpp"
 #include "vitrail/codecs.hpp"
@@ -86,4 +89,39 @@ TEST_CASE("shapes whose size overflows are refused, also where a length is 0") {
   CHECK(save_npy(folder / "a.npy", few, std::span(kValues).first(1)));
   const std::vector<std::size_t> none = {0, half / 8};
   CHECK(save_npy(folder / "a.npy", none, std::span<const float>()));
+}
+
+TEST_CASE("too little memory is an error, wherever it ends, and leaves what was there") {
+  const TemporaryFolder folder;
+  // Longer than what a string or a path holds without memory.
+  const fs::path path = folder / "a_name_that_is_longer_than_small_strings.file";
+  const Image picture(3, 2, PixelFormat::rgb8);
+  const std::size_t shape[] = {3};
+  const NamedArray arrays[] = {{"an array whose name is longer than small strings", {3}, kValues}};
+  const Metadata metadata = {{"a key that is longer than small strings", "a value that is longer than small strings"}};
+  const auto fails_for = [&](std::uint64_t failures, const std::string& expected, const auto& action) {
+    write_file(path, "before");
+    std::uint64_t calls = 0;
+    for (Status status = Error{}; !status; ++calls) {
+      REQUIRE(calls < 1000);
+      {
+        const FewAllocations few(calls, failures);
+        status = action();
+      }
+      if (status) continue;
+      CHECK(status.error().code == ErrorCode::out_of_memory);
+      CHECK(status.error().message == expected);
+      CHECK(read_file(path) == "before");
+      CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
+    }
+    CHECK(calls > 5);
+    CHECK(read_file(path) != "before");
+  };
+  const auto fails = [&](const auto& action) {
+    fails_for(1, path.string() + ": not enough memory to write it", action);
+    fails_for(UINT64_MAX, "out of memory", action);  // none for the message either
+  };
+  if (has_png) fails([&] { return save_png(picture, path); });
+  fails([&] { return save_npy(path, shape, kValues); });
+  fails([&] { return save_safetensors(path, arrays, metadata); });
 }

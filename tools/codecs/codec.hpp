@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vitrail/error.hpp"
@@ -19,6 +20,9 @@ using Bytes = std::span<const std::uint8_t>;
 // A picture above these is taken for a decompression bomb and refused before its pixels are allocated.
 constexpr std::uint64_t kMaxSide = 32768;
 constexpr std::uint64_t kMaxPixels = std::uint64_t{1} << 28;
+
+/// "name: why" for a function that ran out of memory. Where there is none for the text either, a few letters need none.
+Error no_memory(std::string_view name, const char* why) noexcept;
 
 /// Refuses empty and oversized pictures.
 Status check_size(std::uint64_t width, std::uint64_t height);

@@ -13,6 +13,12 @@
 namespace vitrail {
 namespace codec {
 
+Error no_memory(std::string_view name, const char* why) noexcept try {
+  return {ErrorCode::out_of_memory, std::string(name) + ": not enough memory " + why};
+} catch (const std::bad_alloc&) {
+  return {ErrorCode::out_of_memory, "out of memory"};
+}
+
 Status check_size(std::uint64_t width, std::uint64_t height) {
   const std::string found = std::to_string(height) + " × " + std::to_string(width) + " pixels";
   if (width == 0 || height == 0) return Error{ErrorCode::bad_file, "the picture is empty: " + found};
@@ -128,7 +134,7 @@ Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view n
   if (image) return image;
   return Error{image.error().code, std::string(name) + ": " + image.error().message};
 } catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, std::string(name) + ": not enough memory for its pixels"};
+  return codec::no_memory(name, "for its pixels");
 }
 
 Result<Image> load_image(const std::filesystem::path& path, const LoadImageOptions& options) try {
@@ -136,7 +142,7 @@ Result<Image> load_image(const std::filesystem::path& path, const LoadImageOptio
   if (!bytes) return bytes.error();
   return load_image(*bytes, path.string(), options);
 } catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, path.string() + ": not enough memory to read it"};
+  return codec::no_memory(path.native(), "to read it");
 }
 
 Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path, const LoadImageOptions& options) try {
@@ -148,7 +154,7 @@ Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path,
   if (!image) return image.error();
   return std::unique_ptr<RowSource>(std::make_unique<codec::ImageRows>(*std::move(image), path.string()));
 } catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, path.string() + ": not enough memory to read it"};
+  return codec::no_memory(path.native(), "to read it");
 }
 
 }  // namespace vitrail

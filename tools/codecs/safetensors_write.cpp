@@ -2,6 +2,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstdio>
+#include <new>
 #include <set>
 #include <string>
 #include <string_view>
@@ -89,7 +90,7 @@ constexpr std::string_view kMetadata = "__metadata__";
 }  // namespace
 
 Status save_safetensors(const std::filesystem::path& path, std::span<const NamedArray> arrays,
-                        std::span<const std::pair<std::string, std::string>> metadata) {
+                        std::span<const std::pair<std::string, std::string>> metadata) try {
   static_assert(std::endian::native == std::endian::little, "the machine's bytes are written as little-endian");
   Strings names(path, "names of arrays"), keys(path, "keys of metadata");
   const Strings values(path, "values of metadata");
@@ -134,6 +135,8 @@ Status save_safetensors(const std::filesystem::path& path, std::span<const Named
     if (!array.data.empty()) std::fwrite(array.data.data(), sizeof(float), array.data.size(), file->file());
   }
   return file->commit();  // notices failed writes
+} catch (const std::bad_alloc&) {
+  return codec::no_memory(path.native(), "to write it");
 }
 
 }  // namespace vitrail

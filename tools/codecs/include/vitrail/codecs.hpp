@@ -54,7 +54,8 @@ Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view n
 Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path, const LoadImageOptions& options = {});
 
 // The writers below write beside the target and rename at the end: a reader never sees half a file, and a failure
-// leaves what was there before. A target that is not a regular file (a pipe, a device) is written directly.
+// leaves what was there before. A target that is not a regular file (a pipe, a device) is written directly. What fails
+// is an error: invalid_argument, io or out_of_memory.
 
 /// @param image  any format; gray8 is written as grey, rgba8 and bgra8 with their alpha
 Status save_png(const ImageView& image, const std::filesystem::path& path);
