@@ -183,6 +183,7 @@ TEST_CASE("refusals say what was found and what was expected") {
   CHECK(has(refusal(bytes_of("P5 40000 2 255\n")), "too large"));
   CHECK(has(refusal(bytes_of("P5 32768 32768 255\n")), "too large"));
   CHECK(has(refusal(bytes_of("P5 0 2 255\n")), "empty"));
+  CHECK(refusal(bytes_of("P5 1 1 255xA")) == "memory: damaged PNM: no blank between header and pixels");
   CHECK(has(refusal(bytes_of("P5 99999999999999999999 2 255\n")), "damaged PNM"));
   const auto folder = load_image(fs::temp_directory_path());
   REQUIRE(!folder);
@@ -199,6 +200,28 @@ TEST_CASE("refusals say what was found and what was expected") {
   };
   refuses("bad_jpeg_bomb.jpg");
   refuses("bad_png_bomb.png");
+}
+
+TEST_CASE("JPEGs that no camera writes are refused" * doctest::skip(!has_jpeg)) {
+  const auto segment = [](char marker, const std::string& body) {
+    return std::string{'\xff', marker, '\0', static_cast<char>(body.size() + 2)} + body;
+  };
+  // One block of one sample that differs by nothing, which is the only code of the Huffman table.
+  const std::string start = "\xff\xd8" + segment('\xdb', std::string(1, '\0') + std::string(64, '\1')) +
+                            segment('\xc4', std::string("\0\1", 2) + std::string(16, '\0'));
+  const std::string components("\1\x11\0\2\x11\0", 6), selectors("\1\0\2\0", 4);
+  const auto with = [&](char frame, std::size_t count, int scans) {
+    const std::string number(1, static_cast<char>(count));
+    std::string file = start + segment(frame, std::string("\x8\0\1\0\1", 5) + number + components.substr(0, 3 * count));
+    for (int i = 0; i < scans; ++i)
+      file += segment('\xda', number + selectors.substr(0, 2 * count) + std::string(3, '\0')) + '\x3f';
+    return bytes_of(file + "\xff\xd9");
+  };
+  const char progressive = '\xc2';
+  CHECK(load(with(progressive, 1, 1)));
+  CHECK(load(with(progressive, 1, 500)));
+  CHECK(refusal(with(progressive, 1, 501)) == "memory: damaged JPEG: more than 500 scans");
+  CHECK(refusal(with(progressive, 2, 1)) == "memory: JPEG with 2 components; 1, 3 or 4 are read");
 }
 
 TEST_CASE("PNM: comments, blanks and other maxima") {

@@ -226,6 +226,35 @@ TEST_CASE("a JPEG of 12 megapixels is never whole in memory, and once where it i
   CHECK(std::equal(logits.begin(), logits.end(), expected.begin(), expected.end()));
 }
 
+TEST_CASE("a source is read once; what reads it again gets an error") {
+  const TemporaryFolder folder;
+  const fs::path pictures = fs::path(VITRAIL_SOURCE_DIR) / "tests/goldens/pictures";
+  const Model model = Model::load(fs::path(VITRAIL_SOURCE_DIR) / "models/demo").value();
+  Session session = model.session().value();
+  write_file(folder / "a.ppm", "P6 2 3 255\n" + std::string(18, 'x'));
+  write_file(folder / "upright.jpg", flat_jpeg(33, 20, 1));
+  write_file(folder / "turned.jpg", flat_jpeg(33, 20, 6));
+  for (const fs::path& path :
+       {folder / "a.ppm", folder / "upright.jpg", folder / "turned.jpg", pictures / "png_rgb.png",
+        pictures / "webp_lossy.webp", pictures / "bad_jpeg_half.jpg"}) {
+    if (!has_codec(path)) continue;
+    CAPTURE(path);
+    auto rows = open_image(path);
+    REQUIRE(rows);
+    const auto first = session.run(**rows);
+    const bool damaged = path.filename() == "bad_jpeg_half.jpg";
+    CHECK(bool(first) != damaged);
+    if (damaged) CHECK(first.error().code == ErrorCode::bad_file);
+    for (int again = 0; again < 2; ++again) {
+      const auto refused = session.run(**rows);
+      REQUIRE(!refused);
+      CHECK(refused.error().code == ErrorCode::invalid_argument);
+      CHECK(refused.error().message ==
+            path.string() + ": found a source that was read, expected one that was not: open the file again");
+    }
+  }
+}
+
 TEST_CASE("files row by row are the files at once, damage included") {
   const fs::path pictures = fs::path(VITRAIL_SOURCE_DIR) / "tests/goldens/pictures";
   int same = 0, damaged = 0;

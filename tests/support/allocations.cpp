@@ -7,8 +7,15 @@
 
 namespace {
 std::atomic<std::uint64_t> count{0}, big_count{0};
+thread_local std::uint64_t left = 0, failing = 0;  // FewAllocations'
 
 void* counted(std::size_t bytes, std::size_t alignment) {
+  if (left > 0) {
+    --left;
+  } else if (failing > 0) {
+    --failing;
+    throw std::bad_alloc();
+  }
   ++count;
   if (bytes >= std::size_t{1} << 24) ++big_count;
   void* p = std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
@@ -19,6 +26,11 @@ void* counted(std::size_t bytes, std::size_t alignment) {
 
 std::uint64_t vitrail::test::allocations() { return count; }
 std::uint64_t vitrail::test::big_allocations() { return big_count; }
+vitrail::test::FewAllocations::FewAllocations(std::uint64_t calls, std::uint64_t failures) {
+  left = calls;
+  failing = failures;
+}
+vitrail::test::FewAllocations::~FewAllocations() { failing = 0; }
 
 void* operator new(std::size_t n) { return counted(n, 16); }
 void* operator new[](std::size_t n) { return counted(n, 16); }

@@ -82,14 +82,14 @@ Error AtomicFile::failed(const std::string& why) const {
 Result<AtomicFile> AtomicFile::create(const fs::path& target) {
   std::error_code ignored;
   const fs::file_status status = fs::status(target, ignored);
-  AtomicFile none(nullptr, target);
+  AtomicFile none(nullptr, target);  // not open yet
   if (fs::is_directory(status)) return none.failed("it is a folder");
   if (fs::exists(status) && !fs::is_regular_file(status)) {
-    std::FILE* file = std::fopen(target.c_str(), "wb");
-    if (file == nullptr) return none.failed(std::strerror(errno));
-    return AtomicFile(file, target);
+    none.file_ = std::fopen(target.c_str(), "wb");
+    if (none.file_ == nullptr) return none.failed(std::strerror(errno));
+    return none;
   }
-  const fs::path real = followed(target);
+  fs::path real = followed(target);
   std::FILE* file = open_nameless(real.parent_path());
   const bool nameless = file != nullptr;
   fs::path written;
@@ -100,7 +100,7 @@ Result<AtomicFile> AtomicFile::create(const fs::path& target) {
   if (file == nullptr) return none.failed(std::strerror(errno));
   // The mode is the user's umask's, as for any other file, or that of the file it replaces.
   if (fs::exists(status)) ::fchmod(fileno(file), static_cast<mode_t>(status.permissions()));
-  return AtomicFile(file, real, nameless, written);
+  return AtomicFile(file, std::move(real), nameless, std::move(written));  // a copy could fail and leave the file
 }
 
 Status AtomicFile::commit() {

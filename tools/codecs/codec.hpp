@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vitrail/error.hpp"
@@ -20,11 +21,24 @@ using Bytes = std::span<const std::uint8_t>;
 constexpr std::uint64_t kMaxSide = 32768;
 constexpr std::uint64_t kMaxPixels = std::uint64_t{1} << 28;
 
+/// "name: why" for a function that ran out of memory. Where there is none for the text either, a few letters need none.
+Error no_memory(std::string_view name, const char* why) noexcept;
+
 /// Refuses empty and oversized pictures.
 Status check_size(std::uint64_t width, std::uint64_t height);
 
 /// A whole file, at most `max_bytes` long. Messages name the file.
 Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+/// Success when an array of this shape has `elements` elements. Its bytes must not overflow, also where a length of 0
+/// leaves none: who reads the file multiplies the lengths, and refuses it then.
+/// @param name  goes in front of messages
+/// @param text  the shape as the file's format writes it
+Status check_shape(const std::string& name, std::span<const std::size_t> shape, const std::string& text,
+                   std::size_t elements, std::size_t element_bytes);
+
+/// What a source says when its rows have all been given, or one of them was damaged.
+Error read_before(const std::string& name);
 
 /// @param orientation  EXIF's, undone while the rows are decoded
 Result<Image> decode_jpeg(Bytes file, int orientation);

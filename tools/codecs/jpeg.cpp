@@ -164,11 +164,16 @@ class JpegRows : public RowSource {
         file_(std::move(file)),
         reader_(std::move(reader)),
         name_(std::move(name)),
-        row_(static_cast<std::size_t>(width()) * 3) {}
+        row_(static_cast<std::size_t>(width()) * 3),
+        left_(height()) {}
 
   Result<const std::uint8_t*> next_row() override {
-    if (const Status status = reader_->next(row_.data()); !status)
+    if (left_ == 0) return read_before(name_);
+    if (const Status status = reader_->next(row_.data()); !status) {
+      left_ = 0;  // libjpeg cannot go on after damage
       return Error{status.error().code, name_ + ": " + status.error().message};
+    }
+    --left_;
     return static_cast<const std::uint8_t*>(row_.data());
   }
 
@@ -177,6 +182,7 @@ class JpegRows : public RowSource {
   std::unique_ptr<Reader> reader_;
   std::string name_;
   std::vector<std::uint8_t> row_;
+  int left_;  // rows to give
 };
 
 }  // namespace

@@ -13,6 +13,12 @@
 namespace vitrail {
 namespace codec {
 
+Error no_memory(std::string_view name, const char* why) noexcept try {
+  return {ErrorCode::out_of_memory, std::string(name) + ": not enough memory " + why};
+} catch (const std::bad_alloc&) {
+  return {ErrorCode::out_of_memory, "out of memory"};
+}
+
 Status check_size(std::uint64_t width, std::uint64_t height) {
   const std::string found = std::to_string(height) + " × " + std::to_string(width) + " pixels";
   if (width == 0 || height == 0) return Error{ErrorCode::bad_file, "the picture is empty: " + found};
@@ -43,6 +49,26 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
   }
   if (std::ferror(file.get())) return failed(std::string("cannot be read: ") + std::strerror(errno));
   return bytes;
+}
+
+Status check_shape(const std::string& name, std::span<const std::size_t> shape, const std::string& text,
+                   std::size_t elements, std::size_t element_bytes) {
+  bool empty = false;
+  std::size_t bytes = element_bytes;  // without the lengths of 0
+  for (const std::size_t length : shape) {
+    empty = empty || length == 0;
+    if (length > 0 && length > PTRDIFF_MAX / bytes)
+      return Error{ErrorCode::invalid_argument, name + ": shape: found " + text + ", whose size overflows"};
+    if (length > 0) bytes *= length;
+  }
+  if ((empty ? 0 : bytes / element_bytes) == elements) return {};
+  return Error{ErrorCode::invalid_argument,
+               name + ": " + std::to_string(elements) + " elements do not fill the shape " + text};
+}
+
+Error read_before(const std::string& name) {
+  return Error{ErrorCode::invalid_argument,
+               name + ": found a source that was read, expected one that was not: open the file again"};
 }
 
 namespace {
@@ -86,12 +112,16 @@ Result<std::vector<std::uint8_t>> read_picture(const std::filesystem::path& path
 /// The rows of a picture that is whole already.
 class ImageRows : public RowSource {
  public:
-  explicit ImageRows(Image image)
-      : RowSource(image.width(), image.height(), image.format()), image_(std::move(image)) {}
-  Result<const std::uint8_t*> next_row() override { return static_cast<const std::uint8_t*>(image_.row(next_++)); }
+  ImageRows(Image image, std::string name)
+      : RowSource(image.width(), image.height(), image.format()), image_(std::move(image)), name_(std::move(name)) {}
+  Result<const std::uint8_t*> next_row() override {
+    if (next_ == height()) return read_before(name_);
+    return static_cast<const std::uint8_t*>(image_.row(next_++));
+  }
 
  private:
   Image image_;
+  std::string name_;
   int next_ = 0;
 };
 
@@ -104,7 +134,7 @@ Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view n
   if (image) return image;
   return Error{image.error().code, std::string(name) + ": " + image.error().message};
 } catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, std::string(name) + ": not enough memory for its pixels"};
+  return codec::no_memory(name, "for its pixels");
 }
 
 Result<Image> load_image(const std::filesystem::path& path, const LoadImageOptions& options) try {
@@ -112,7 +142,7 @@ Result<Image> load_image(const std::filesystem::path& path, const LoadImageOptio
   if (!bytes) return bytes.error();
   return load_image(*bytes, path.string(), options);
 } catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, path.string() + ": not enough memory to read it"};
+  return codec::no_memory(path.native(), "to read it");
 }
 
 Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path, const LoadImageOptions& options) try {
@@ -122,9 +152,9 @@ Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path,
     return codec::open_jpeg(*std::move(bytes), path.string());
   auto image = load_image(*bytes, path.string(), options);
   if (!image) return image.error();
-  return std::unique_ptr<RowSource>(std::make_unique<codec::ImageRows>(*std::move(image)));
+  return std::unique_ptr<RowSource>(std::make_unique<codec::ImageRows>(*std::move(image), path.string()));
 } catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, path.string() + ": not enough memory to read it"};
+  return codec::no_memory(path.native(), "to read it");
 }
 
 }  // namespace vitrail

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <string>
 
@@ -99,13 +100,13 @@ std::string to_text(std::span<const std::size_t> shape) {
 }
 
 Status save(const std::filesystem::path& path, std::span<const std::size_t> shape, const char* type, const void* data,
-            std::size_t elements, std::size_t element_bytes) {
+            std::size_t elements, std::size_t element_bytes) try {
   static_assert(std::endian::native == std::endian::little, "save_npy writes the machine's bytes as little-endian");
-  std::size_t expected = 1;
-  for (const std::size_t length : shape) expected *= length;
-  if (expected != elements)
-    return Error{ErrorCode::invalid_argument,
-                 path.string() + ": " + std::to_string(elements) + " elements do not fill the shape " + to_text(shape)};
+  if (shape.size() > kMaxDimensions)
+    return Error{ErrorCode::invalid_argument, path.string() + ": shape: found " + std::to_string(shape.size()) +
+                                                  " dimensions, expected at most " + std::to_string(kMaxDimensions)};
+  if (const Status good = check_shape(path.string(), shape, to_text(shape), elements, element_bytes); !good)
+    return good;
   std::string dict =
       std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': " + to_text(shape) + ", }";
   dict.append(63 - (kMagic.size() + 4 + dict.size()) % 64, ' ');  // the elements start at a multiple of 64 bytes
@@ -119,6 +120,8 @@ Status save(const std::filesystem::path& path, std::span<const std::size_t> shap
   std::fwrite(head.data(), 1, head.size(), file->file());
   if (elements > 0) std::fwrite(data, element_bytes, elements, file->file());
   return file->commit();  // notices failed writes
+} catch (const std::bad_alloc&) {
+  return no_memory(path.native(), "to write it");
 }
 
 }  // namespace
@@ -150,7 +153,7 @@ Result<NpyArray> load_npy_u8(const std::filesystem::path& path) try {
   const auto first = file->begin() + static_cast<std::ptrdiff_t>(header->data_at);
   return NpyArray{header->shape, {first, first + static_cast<std::ptrdiff_t>(header->elements)}};
 } catch (const std::bad_alloc&) {
-  return Error{ErrorCode::out_of_memory, path.string() + ": not enough memory to read it"};
+  return codec::no_memory(path.native(), "to read it");
 }
 
 Status save_npy(const std::filesystem::path& path, std::span<const std::size_t> shape, std::span<const float> data) {

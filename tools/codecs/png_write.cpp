@@ -8,6 +8,7 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <new>
 
 #include <png.h>
 
@@ -66,7 +67,7 @@ bool encode(Encoder& e, const ImageView& image, std::FILE* file) {
 
 }  // namespace
 
-Status save_png(const ImageView& image, const std::filesystem::path& path) {
+Status save_png(const ImageView& image, const std::filesystem::path& path) try {
   if (const Status good = check(image); !good) return good;
   auto file = codec::AtomicFile::create(path);
   if (!file) return file.error();
@@ -75,6 +76,8 @@ Status save_png(const ImageView& image, const std::filesystem::path& path) {
   if (encoder.png != nullptr) png_destroy_write_struct(&encoder.png, &encoder.info);
   if (!good) return file->failed(encoder.message);
   return file->commit();
+} catch (const std::bad_alloc&) {
+  return codec::no_memory(path.native(), "to write it");
 }
 
 }  // namespace vitrail

@@ -1,54 +1,126 @@
 // safetensors: length of the header (u64, little-endian), the header as JSON, the elements.
 #include <bit>
+#include <cstdint>
 #include <cstdio>
+#include <new>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "atomic_file.hpp"
+#include "codec.hpp"
 #include "vitrail/codecs.hpp"
 
 namespace vitrail {
 namespace {
 
-std::string json_string(std::string_view text) {
-  constexpr char digits[] = "0123456789abcdef";
+/// Whether these bytes are UTF-8 as JSON's readers want it: in the shortest form, and no halves of UTF-16's pairs.
+bool is_utf8(std::string_view text) {
+  constexpr std::uint32_t first_of_length[] = {0, 0x80, 0x800, 0x10000};
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i++]);
+    if (lead < 0x80) continue;
+    if (lead < 0xc2 || lead > 0xf4) return false;
+    const std::size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+    if (text.size() - i < more) return false;
+    std::uint32_t point = lead & (0x3fu >> more);
+    for (const std::size_t end = i + more; i < end; ++i) {
+      const auto next = static_cast<unsigned char>(text[i]);
+      if ((next & 0xc0) != 0x80) return false;
+      point = point << 6 | (next & 0x3f);
+    }
+    if (point < first_of_length[more] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return false;
+  }
+  return true;
+}
+
+constexpr char kDigits[] = "0123456789abcdef";
+
+/// Bytes of any kind for a message.
+std::string shown(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) >= 0x20)
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f)
       out += c;
     else
-      out += std::string("\\u00") + digits[c >> 4] + digits[c & 15];
+      out += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
   }
   return out + "\"";
 }
 
+/// Of UTF-8. No control character is left: messages show it, too.
+std::string json_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f)
+      out += c;
+    else
+      out += std::string("\\u00") + kDigits[c >> 4] + kDigits[c & 15];
+  }
+  return out + "\"";
+}
+
+/// The strings of one kind, as JSON. Messages start with the file, then the kind.
+class Strings {
+ public:
+  Strings(const std::filesystem::path& path, const char* kind) : kind_(path.string() + ": " + kind + ": found ") {}
+
+  Result<std::string> any(std::string_view text) const {
+    if (is_utf8(text)) return json_string(text);
+    return Error{ErrorCode::invalid_argument, kind_ + shown(text) + ", expected UTF-8"};
+  }
+
+  /// One that is no other's: of two equal keys JSON's readers keep one, or refuse both.
+  Result<std::string> key(std::string_view text) {
+    auto json = any(text);
+    if (json && !seen_.insert(text).second)
+      return Error{ErrorCode::invalid_argument, kind_ + *json + " twice, expected each once"};
+    return json;
+  }
+
+ private:
+  std::string kind_;
+  std::set<std::string_view> seen_;
+};
+
+constexpr std::string_view kMetadata = "__metadata__";
+
 }  // namespace
 
 Status save_safetensors(const std::filesystem::path& path, std::span<const NamedArray> arrays,
-                        std::span<const std::pair<std::string, std::string>> metadata) {
+                        std::span<const std::pair<std::string, std::string>> metadata) try {
   static_assert(std::endian::native == std::endian::little, "the machine's bytes are written as little-endian");
+  Strings names(path, "names of arrays"), keys(path, "keys of metadata");
+  const Strings values(path, "values of metadata");
   std::string header = "{";
   if (!metadata.empty()) {
-    header += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata)
-      header += (header.back() == '{' ? "" : ",") + json_string(key) + ":" + json_string(value);
+    header += json_string(kMetadata) + ":{";
+    for (const auto& [key, value] : metadata) {
+      const auto key_text = keys.key(key), value_text = values.any(value);
+      if (!key_text) return key_text.error();
+      if (!value_text) return value_text.error();
+      header += (header.back() == '{' ? "" : ",") + *key_text + ":" + *value_text;
+    }
     header += "}";
   }
   std::size_t at = 0;
   for (const NamedArray& array : arrays) {
-    std::size_t elements = 1;
+    const auto name = names.key(array.name);
+    if (!name) return name.error();
+    if (array.name == kMetadata)
+      return Error{ErrorCode::invalid_argument,
+                   path.string() + ": names of arrays: found " + *name + ", expected another: that is the metadata's"};
     std::string shape;
-    for (const std::size_t length : array.shape) {
-      elements *= length;
-      shape += (shape.empty() ? "" : ",") + std::to_string(length);
-    }
-    if (elements != array.data.size())
-      return Error{ErrorCode::invalid_argument, path.string() + ": " + array.name + ": " +
-                                                    std::to_string(array.data.size()) +
-                                                    " elements do not fill the shape [" + shape + "]"};
+    for (const std::size_t length : array.shape) shape += (shape.empty() ? "" : ",") + std::to_string(length);
+    shape = "[" + shape + "]";
+    const Status good =
+        codec::check_shape(path.string() + ": " + *name, array.shape, shape, array.data.size(), sizeof(float));
+    if (!good) return good;
     const std::size_t end = at + array.data.size_bytes();
-    header += (header.back() == '{' ? "" : ",") + json_string(array.name) + ":{\"dtype\":\"F32\",\"shape\":[" + shape +
-              "],\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(end) + "]}";
+    header += (header.back() == '{' ? "" : ",") + *name + ":{\"dtype\":\"F32\",\"shape\":" + shape +
+              ",\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(end) + "]}";
     at = end;
   }
   header += "}";
@@ -63,6 +135,8 @@ Status save_safetensors(const std::filesystem::path& path, std::span<const Named
     if (!array.data.empty()) std::fwrite(array.data.data(), sizeof(float), array.data.size(), file->file());
   }
   return file->commit();  // notices failed writes
+} catch (const std::bad_alloc&) {
+  return codec::no_memory(path.native(), "to write it");
 }
 
 }  // namespace vitrail

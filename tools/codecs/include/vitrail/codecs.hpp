@@ -48,15 +48,20 @@ Result<Image> load_image(std::span<const std::uint8_t> bytes, std::string_view n
 /// A picture file to be read row by row; the rows and the errors are those of load_image(). A JPEG that is upright is
 /// decoded as its rows are asked for, so that it is never whole in memory (but for the coefficients of a progressive
 /// one, which libjpeg keeps); anything else is decoded now.
+///
+/// A source is read once. After its last row, or one that was damaged, next_row() gives an error (invalid_argument),
+/// and so does what reads it again: open the file again.
 Result<std::unique_ptr<RowSource>> open_image(const std::filesystem::path& path, const LoadImageOptions& options = {});
 
 // The writers below write beside the target and rename at the end: a reader never sees half a file, and a failure
-// leaves what was there before. A target that is not a regular file (a pipe, a device) is written directly.
+// leaves what was there before. A target that is not a regular file (a pipe, a device) is written directly. What fails
+// is an error: invalid_argument, io or out_of_memory.
 
 /// @param image  any format; gray8 is written as grey, rgba8 and bgra8 with their alpha
 Status save_png(const ImageView& image, const std::filesystem::path& path);
 
-/// An array as `numpy.save` writes it, in C order. `data` has as many elements as the product of `shape`.
+/// An array as `numpy.save` writes it, in C order. `data` has as many elements as the product of `shape`, which has at
+/// most 32 lengths; what NumPy could not read is refused (invalid_argument).
 Status save_npy(const std::filesystem::path& path, std::span<const std::size_t> shape, std::span<const float> data);
 Status save_npy(const std::filesystem::path& path, std::span<const std::size_t> shape,
                 std::span<const std::uint8_t> data);
@@ -68,7 +73,8 @@ struct NamedArray {
   std::span<const float> data;
 };
 
-/// f32 arrays in the given order. Names and metadata are UTF-8.
+/// f32 arrays in the given order. Names and metadata are UTF-8, no two arrays have one name and no two metadata one
+/// key, and no array is named `__metadata__`; anything else is refused (invalid_argument).
 Status save_safetensors(const std::filesystem::path& path, std::span<const NamedArray> arrays,
                         std::span<const std::pair<std::string, std::string>> metadata = {});
 
