@@ -182,7 +182,8 @@ struct Kernels {
 
   /// Row quantisation: lo = min(0, min x), hi = max(0, max x), range = hi − lo. scale = range/255, inv = 255/range,
   /// zero_point = rne(−lo · inv), q = clamp(rne(x · inv) + zero_point, 0, 255). A row narrower than 1e-30 becomes scale
-  /// 1, all zeros; one whose range leaves f32 scale ∞, all zeros, so that NaN follows.
+  /// 1, all zeros; one whose range leaves f32 scale ∞, and
+  /// one of nothing but NaN (k ≥ 32) scale NaN, all zeros, so that NaN follows.
   void (*quantize_rows)(const float* x, std::size_t ldx, int rows, int k, std::uint8_t* q, std::size_t ldq_bytes,
                         RowQuant* quant);
 

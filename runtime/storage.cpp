@@ -8,8 +8,8 @@
 namespace vitrail {
 namespace {
 
-/// Memory of the system's, not of operator new: there the wish for huge pages would stay with what the application is
-/// given next.
+/// Memory of the system's, which is zero, and takes no memory before it is used. Not of operator new: there the wish
+/// for huge pages would stay with what the application is given next.
 std::byte* map_huge_pages(std::size_t bytes) {
   void* const p = ::mmap(nullptr, bytes + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
@@ -19,16 +19,6 @@ std::byte* map_huge_pages(std::size_t bytes) {
   ::munmap(block + bytes, huge_page - before);
   ::madvise(block, bytes, MADV_HUGEPAGE);  // where it is refused, pages are small
   return block;
-}
-
-/// Not filled.
-AlignedBytes reserve(std::uint64_t bytes) {
-  const std::size_t size = align_up(std::max(addressable<std::byte>(bytes), std::size_t{1}));
-  if (size >= huge_page && !ends_are_watched) {
-    const std::size_t whole = align_up(size, huge_page);
-    return AlignedBytes(map_huge_pages(whole), AlignedDelete{whole});
-  }
-  return AlignedBytes(static_cast<std::byte*>(::operator new[](size, std::align_val_t{storage_alignment})));
 }
 
 }  // namespace
@@ -42,8 +32,13 @@ void AlignedDelete::operator()(std::byte* p) const noexcept {
 }
 
 AlignedBytes allocate_aligned(std::uint64_t bytes) {
-  AlignedBytes block = reserve(bytes);
-  std::memset(block.get(), 0, static_cast<std::size_t>(bytes));
+  const std::size_t size = align_up(std::max(addressable<std::byte>(bytes), std::size_t{1}));
+  if (size >= huge_page && !ends_are_watched) {
+    const std::size_t whole = align_up(size, huge_page);
+    return AlignedBytes(map_huge_pages(whole), AlignedDelete{whole});
+  }
+  AlignedBytes block(static_cast<std::byte*>(::operator new[](size, std::align_val_t{storage_alignment})));
+  std::memset(block.get(), 0, size);
   return block;
 }
 
@@ -55,12 +50,11 @@ std::byte* Storage::take(std::size_t bytes) {
   auto block = std::find_if(blocks_.begin(), blocks_.end(), [=](const Block& b) { return b.size - b.used >= whole; });
   if (block == blocks_.end()) {
     const std::size_t size = std::max(whole, std::clamp(bytes_, smallest, largest));
-    block = blocks_.insert(block, {reserve(size), size, 0});
+    block = blocks_.insert(block, {allocate_aligned(size), size, 0});
   }
   std::byte* const p = block->memory.get() + block->used;
   block->used += whole;
   bytes_ += bytes;
-  std::memset(p, 0, bytes);
   return p;
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <functional>
+#include <span>
 
 #include "runtime/thread_pool.hpp"
 
@@ -54,7 +55,9 @@ class Packer {
   Linear class_keys(const LinearSource& qkv);
   void tokens();
   void link();
-  Linear pack(int out, int in, const float* bias, const std::string& name, const RowReader& row);
+  Linear pack(int out, int in, const float* bias, std::span<const TensorView> tensors, const RowReader& row);
+  /// What is made of these tensors is not finite: the first one that is not, or what is made of them.
+  void refuse_one(std::span<const TensorView> tensors, const std::string& made_of_them);
   void pack_s8(Linear& linear, std::atomic<bool>& bad, const RowReader& row);
   void pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& row);
 
@@ -123,7 +126,16 @@ void Packer::pack_f32(Linear& linear, std::atomic<bool>& bad, const RowReader& r
   });
 }
 
-Linear Packer::pack(int out, int in, const float* bias, const std::string& name, const RowReader& row) {
+void Packer::refuse_one(std::span<const TensorView> tensors, const std::string& made_of_them) {
+  for (const TensorView& tensor : tensors) {
+    std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
+    to_f32(tensor, 0, tensor.elements(), values.data());
+    if (!finite(values.data(), values.size())) return refuse(in_tensor(tensor.name));
+  }
+  refuse(made_of_them);
+}
+
+Linear Packer::pack(int out, int in, const float* bias, std::span<const TensorView> tensors, const RowReader& row) {
   const std::size_t rows = w_.dtype == DType::int8 ? PackedS8::panel : 1;
   for (auto& s : scratch_)
     if (s.size() < (rows + 1) * static_cast<std::size_t>(in)) s.resize((rows + 1) * static_cast<std::size_t>(in));
@@ -133,7 +145,7 @@ Linear Packer::pack(int out, int in, const float* bias, const std::string& name,
   linear.bias = bias;
   std::atomic<bool> bad{false};
   w_.dtype == DType::int8 ? pack_s8(linear, bad, row) : pack_f32(linear, bad, row);
-  if (bad) refuse(in_tensor(name));
+  if (bad) refuse_one(tensors, in_tensor(tensors[0].name) + ", times what is folded into it");
   return linear;
 }
 
@@ -159,7 +171,7 @@ Linear Packer::linear(const LinearSource& source, const float* scale) {
   for (int n = 0; scale && n < out; ++n) bias[n] *= scale[n];
   if (scale && !finite(bias, static_cast<std::size_t>(out)))
     refuse("bias of '" + source.weights[0].name + "', times LayerScale");
-  Linear result = pack(out, in, bias, source.weights[0].name, [&](int row, float* dst, float*) {
+  Linear result = pack(out, in, bias, source.weights, [&](int row, float* dst, float*) {
     const float factor = scale ? scale[row] : 1.0f;
     std::size_t part = 0;
     while (row >= source.weights[part].shape[0]) row -= static_cast<int>(source.weights[part++].shape[0]);
@@ -235,6 +247,7 @@ Linear Packer::patch_embedding() {
   float* bias = w_.storage.make<float>(align_up(static_cast<std::size_t>(c.embed_dim), 64));
   if (source_.patch_bias) {
     to_f32(*source_.patch_bias, 0, c.embed_dim, bias);
+    if (!finite(bias, static_cast<std::size_t>(c.embed_dim))) refuse(in_tensor(source_.patch_bias->name));
     w_.parameters += static_cast<std::uint64_t>(c.embed_dim);
   }
   const bool fold = w_.dtype == DType::int8;
@@ -256,8 +269,8 @@ Linear Packer::patch_embedding() {
         *values++ = static_cast<float>((v * c.preprocess.rescale - c.preprocess.mean[ch]) / c.preprocess.std[ch]);
   }
   if (!finite(bias, static_cast<std::size_t>(c.embed_dim)))
-    refuse(in_tensor(source_.patch_bias ? source_.patch_bias->name : t.name));
-  Linear result = pack(c.embed_dim, c.patch_size(), bias, t.name, [&](int n, float* dst, float* chw) {
+    refuse_one(std::span(&t, 1), in_tensor(t.name) + ", times mean / std of the pictures");
+  Linear result = pack(c.embed_dim, c.patch_size(), bias, std::span(&t, 1), [&](int n, float* dst, float* chw) {
     to_f32(t, static_cast<std::int64_t>(n) * c.patch_size(), c.patch_size(), chw);
     for (int ch = 0; ch < c.channels; ++ch) {
       const double factor = fold ? c.preprocess.rescale / c.preprocess.std[static_cast<std::size_t>(ch)] : 1.0;
@@ -278,7 +291,7 @@ Linear Packer::class_keys(const LinearSource& qkv) {
   const auto width = static_cast<std::size_t>(D);
   std::vector<float> keys(width * width);
   to_f32(qkv.weights[part], first * D, static_cast<std::int64_t>(width * width), keys.data());
-  return pack(D, D, nullptr, qkv.weights[part].name, [&](int row, float* dst, float*) {
+  return pack(D, D, nullptr, std::span(&qkv.weights[part], 1), [&](int row, float* dst, float*) {
     for (std::size_t n = 0; n < width; ++n) dst[n] = keys[n * width + static_cast<std::size_t>(row)];
   });
 }

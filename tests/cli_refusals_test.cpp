@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "tests/support/program.hpp"
+#include "tests/support/tiny_networks.hpp"
 
 using namespace vitrail::test;
 namespace fs = std::filesystem;
@@ -118,6 +119,32 @@ TEST_CASE("labels: the system's reason, an end, and nothing that terminals obey"
   CHECK(red.exit_code == 0);
   CHECK(has(red.out, "?[31m"));
   CHECK_FALSE(has(red.out, "\033"));
+  // A mark at the start, letters of all lengths, a C1 control, a turn of the direction, a byte that is no UTF-8.
+  std::ofstream(bench.path("odd.txt")) << "\xef\xbb\xbf"
+                                          "a\nb\xc2\x9b"
+                                          "c\nd\xe2\x80\xae"
+                                          "e\nÅ€😀\nf\xff\n";
+  const Ran odd = bench.run(classify + "odd.txt -k 5");
+  CHECK(odd.exit_code == 0);
+  for (const char* label : {"  a", "b?c", "d?e", "Å€😀", "f?"}) CHECK(has(odd.out, label));
+  CHECK_FALSE(has(odd.out, "\xef\xbb\xbf"));
+}
+
+TEST_CASE("a network whose weights lead out of f32 gives no answer") {
+  const Bench bench;
+  bench.picture("a.ppm", 32, 32);
+  TinyFolder folder;
+  make_huggingface(folder);
+  const auto huge = [](std::size_t) { return 3e38; };
+  folder.tensor("vit.layernorm.weight") = f32_tensor("vit.layernorm.weight", {32}, huge);
+  const std::string model = "-m " + quoted(folder.write().string()) + " -i a.ppm ";
+  for (const std::string dtype : {"int8", "f32"}) {
+    const Ran ran = bench.run("classify --json --save-logits l.npy " + model + "--dtype " + dtype);
+    CHECK(ran.exit_code == 1);
+    CHECK(has(ran.err, "a.ppm: the network's logits are not finite"));
+    CHECK_FALSE(fs::exists(bench.path("l.npy")));
+    CHECK(has(refusal(bench, "embed -o e.npy " + model + "--dtype " + dtype, 1), "are not finite"));
+  }
 }
 
 TEST_CASE("answers that nobody could read are a failure") {

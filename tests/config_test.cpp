@@ -68,11 +68,14 @@ TEST_CASE("Hugging Face: what is not run") {
   refuses({{"auto_map", {{"AutoModel", "x.Y"}}}}, {"\"auto_map\""});
   refuses({{"pooler_act", "relu"}}, {"\"pooler_act\": found \"relu\", expected \"tanh\""});
   refuses({{"pooler_output_size", 16}}, {"\"pooler_output_size\": found 16, expected 32"});
+  refuses({{"problem_type", "multi_label_classification"}},
+          {"\"problem_type\": found \"multi_label_classification\", expected \"single_label_classification\""});
   // The same keys with the values that change nothing.
   accepted(read(From::huggingface, {{"norm_first", true},
                                     {"use_swiglu_ffn", false},
                                     {"num_register_tokens", 0},
                                     {"auto_map", nullptr},
+                                    {"problem_type", "single_label_classification"},
                                     {"layer_scale_init_value", false},
                                     {"pooler_output_size", 32},
                                     {"some_new_key", 5}}));

@@ -166,6 +166,15 @@ TEST_CASE("a row that leaves f32 is quantised to nothing, with a scale that says
       CHECK(quant.scale == inf);
     }
   }
+  const std::vector<float> nothing(100, std::numeric_limits<float>::quiet_NaN());
+  for (const auto& platform : test::platforms()) {
+    CAPTURE(platform.name);
+    std::vector<std::uint8_t> q(nothing.size(), 9);
+    RowQuant quant{};
+    platform.kernels.quantize_rows(nothing.data(), q.size(), 1, static_cast<int>(q.size()), q.data(), q.size(), &quant);
+    CHECK(q == std::vector<std::uint8_t>(q.size(), 0));
+    CHECK(std::isnan(quant.scale));
+  }
 }
 
 TEST_CASE("SwiGLU equals its definition, and the reference on every class") {

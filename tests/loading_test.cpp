@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include "tests/support/golden.hpp"
 #include "tests/support/tiny_networks.hpp"
@@ -57,6 +58,30 @@ TEST_CASE("LayerScale is checked as it is folded: a bias that becomes infinite i
   CHECK(refused.error().code == ErrorCode::bad_file);
   CHECK(refused.error().message.find("bias of 'blocks.1.mlp.fc2.weight', times LayerScale: found") !=
         std::string::npos);
+}
+
+TEST_CASE("a weight that is not finite is named, with its file") {
+  TinyFolder folder;
+  make_huggingface(folder);
+  const auto nan = [](std::size_t i) { return i == 0 ? std::numeric_limits<double>::quiet_NaN() : 0.5; };
+  const auto refused = [&](const DType dtype) {
+    const auto model = Model::load(folder.write(), {.dtype = dtype});
+    return model ? "" : model.error().message;
+  };
+  for (std::size_t i = 0; i < folder.tensors.size(); ++i) {
+    const TestTensor sound = folder.tensors[i];
+    CAPTURE(sound.name);
+    folder.tensors[i] = f32_tensor(sound.name, sound.shape, nan);
+    const std::string expected = (folder.dir / "model.safetensors").string() + ": tensor '" + sound.name +
+                                 "': found a value that is NaN or infinite, expected finite weights";
+    CHECK(refused(DType::int8) == expected);
+    CHECK(refused(DType::f32) == expected);
+    folder.tensors[i] = sound;
+  }
+  const std::string patches = "vit.embeddings.patch_embeddings.projection.weight";
+  folder.tensor(patches) = f32_tensor(patches, {32, 3, 16, 16}, [](std::size_t) { return 3e38; });
+  CHECK(refused(DType::int8).find("'" + patches + "', times mean / std of the pictures: found") != std::string::npos);
+  CHECK(refused(DType::f32).empty());
 }
 
 TEST_CASE("progress ends where it said it would, also where blocks share a table") {

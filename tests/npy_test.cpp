@@ -67,6 +67,12 @@ TEST_CASE("pictures") {
   }
 }
 
+TEST_CASE("bools are bytes") {
+  const auto image = load(npy(dict("(2, 3)", "'|b1'"), std::string("\0\1\1\0\0\1", 6)));
+  REQUIRE_MESSAGE(image, image.error().message);
+  CHECK(image->row(0)[1] == 1);
+}
+
 TEST_CASE("refusals") {
   CHECK(has(refusal(npy(dict("(2, 3, 2)"), "abcdefghijkl")), "shape (2, 3, 2)"));
   CHECK(has(refusal(npy(dict("(6,)"), "abcdef")), "shape (6,)"));

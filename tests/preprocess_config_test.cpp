@@ -42,6 +42,8 @@ TEST_CASE("timm: pictures") {
           {"\"pretrained_cfg.interpolation\": found \"random\", expected \"nearest\", \"box\""});
   refuses({{"crop_pct", 0}}, ErrorCode::bad_file,
           {"\"pretrained_cfg.crop_pct\": found 0, expected a number from 0.05 to 4"});
+  refuses({{"crop_pct", 0.05}, {"input_size", {3, 2048, 2048}}}, ErrorCode::bad_file,
+          {"\"pretrained_cfg.crop_pct\": found 0.05, expected one that resizes pictures to at most 32768 pixels"});
   refuses({{"mean", nullptr}}, ErrorCode::bad_file, {"\"pretrained_cfg.mean\": is missing, expected 3 numbers"});
   refuses({{"mean", {0.5, 0.5}}}, ErrorCode::bad_file,
           {"\"pretrained_cfg.mean\": found [0.5, 0.5], expected 3 numbers"});

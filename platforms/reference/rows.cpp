@@ -49,12 +49,12 @@ void layer_norm_row(const float* x, int k, const float* gamma, const float* beta
 void quantize_row(const float* x, int k, std::uint8_t* q, RowQuant* quant) {
   float lo = 0.0f, hi = 0.0f;
   for (int i = 0; i < k; ++i) {
-    lo = std::min(lo, x[i]);
-    hi = std::max(hi, x[i]);
+    lo = lo < x[i] ? lo : x[i];  // NaN, where all are
+    hi = hi > x[i] ? hi : x[i];
   }
   const float range = hi - lo;
   if (!(range >= numerics::smallest_range)) {
-    *quant = {1.0f, 0};
+    *quant = {std::isnan(range) ? range : 1.0f, 0};
     std::memset(q, 0, static_cast<std::size_t>(k));
     return;
   }

@@ -93,14 +93,14 @@ struct Extremes {
 
 /// How a row becomes u8, which takes some time to compute.
 struct Quantization {
-  float inv;  ///< 0 makes all zeros of a row that is too narrow, or infinite: its scale is, too
+  float inv;  ///< 0 makes a row all zeros: it is too narrow, or its scale ∞ or NaN
   RowQuant quant;
 };
 
 template <class A>
 VITRAIL_INLINE Quantization quantization_of(Range of_x) {
   const float range = of_x.high - of_x.low;
-  if (!(range >= numerics::smallest_range)) return {0.0f, {1.0f, 0}};
+  if (!(range >= numerics::smallest_range)) return {0.0f, {range == range ? 1.0f : range, 0}};
   const float inv = 255.0f / range;
   if (!(inv > 0)) return {0.0f, {range / 255.0f, 0}};
   return {inv, {range / 255.0f, static_cast<std::int32_t>(__builtin_nearbyintf(-of_x.low * inv))}};

@@ -151,6 +151,9 @@ void read_classes(const Fields& config, VitConfig& vit) {
   if (names && (named < 1 || named > limits::labels || count != named))
     config.fail("id2label", std::to_string(config.has("num_labels") ? count : limits::labels) +
                                 (config.has("num_labels") ? " names, as \"num_labels\" says" : " names at most"));
+  const std::string problem = config.text("problem_type", "single_label_classification");
+  if (problem != "single_label_classification")  // its probabilities are no softmax
+    config.fail("problem_type", "\"single_label_classification\"", ErrorCode::unsupported);
   vit.num_labels = count;
   vit.labels = read_labels(config, "id2label", count);
 }

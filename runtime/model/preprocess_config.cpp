@@ -304,6 +304,8 @@ PreprocessConfig timm_preprocess(const Fields& fields, VitConfig& config) {
   crop.pct = fields.number("crop_pct", 0.05, 4, crop.pct);
   crop.filter = found->second;
   auto out = timm_resize(config.image_height, config.image_width, crop);
+  if (std::max(out.resize_height, out.resize_width) > max_image_side)
+    fields.fail("crop_pct", "one that resizes pictures to at most " + std::to_string(max_image_side) + " pixels");
   out.mean = per_channel(fields, "mean", config.channels, -largest_mean, largest_mean, {});
   out.std = per_channel(fields, "std", config.channels, smallest_std, largest_std, {});
   for (std::size_t c = 0; mode == "border" && c < static_cast<std::size_t>(config.channels); ++c) {

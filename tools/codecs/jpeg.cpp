@@ -16,6 +16,7 @@ namespace {
 
 // Real files have about ten scans; a crafted progressive one can have thousands, each over the whole picture.
 constexpr int kMaxScans = 500;
+constexpr std::uint64_t kMaxScannedPixels = std::uint64_t{1} << 32;  // 16 scans of the largest picture
 
 struct Decoder {
   jpeg_decompress_struct info{};
@@ -53,9 +54,12 @@ void on_message(j_common_ptr info, int level) {
 
 void on_progress(j_common_ptr info) {
   if (!info->is_decompressor) return;
-  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMaxScans) return;
+  const auto& jpeg = *reinterpret_cast<j_decompress_ptr>(info);
+  const std::uint64_t pixels = std::uint64_t{jpeg.image_width} * jpeg.image_height;
+  const int most = static_cast<int>(std::min<std::uint64_t>(kMaxScans, kMaxScannedPixels / pixels));
+  if (jpeg.input_scan_number <= most) return;
   Decoder& decoder = decoder_of(info);
-  std::snprintf(decoder.message, sizeof decoder.message, "more than %d scans", kMaxScans);
+  std::snprintf(decoder.message, sizeof decoder.message, "more than %d scans", most);
   std::longjmp(decoder.escape, 1);
 }
 

@@ -81,10 +81,11 @@ Result<Header> parse_header(Bytes file) {
 
   const auto type = value_of(dict, "descr"), fortran = value_of(dict, "fortran_order"), shape = value_of(dict, "shape");
   if (!type || !fortran || !shape) return damaged("the header must hold descr, fortran_order and shape");
-  if (type->substr(0, 5) != "'|u1'" && type->substr(0, 5) != "\"|u1\"")
+  const std::string_view element = type->substr(0, 5);
+  if (element != "'|u1'" && element != "\"|u1\"" && element != "'|b1'" && element != "\"|b1\"")
     return Error{ErrorCode::unsupported, ".npy with elements of type " +
                                              std::string(type->substr(0, std::min<std::size_t>(type->find(','), 32))) +
-                                             ", expected '|u1' (uint8)"};
+                                             ", expected '|u1' (uint8) or '|b1' (bool)"};
   if (!fortran->starts_with("False")) return Error{ErrorCode::unsupported, ".npy in Fortran order, expected C order"};
   if (const Status good = parse_shape(*shape, header); !good) return good.error();
   if (file.size() - header.data_at < header.elements)

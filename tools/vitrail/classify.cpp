@@ -27,6 +27,7 @@ Result<std::vector<std::string>> read_labels(const std::string& path, int expect
   const auto bytes = codec::read_file(path, kMaxBytes);
   if (!bytes) return bytes.error();
   std::istringstream text(std::string(bytes->begin(), bytes->end()));
+  if (text.view().starts_with("\xef\xbb\xbf")) text.ignore(3);  // how some editors begin UTF-8
   std::vector<std::string> labels;
   for (std::string line; std::getline(text, line);) {
     if (line.ends_with('\r')) line.pop_back();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -302,6 +303,28 @@ Image noise(int width, int height, int channels) {
   return image;
 }
 
+/// Weights that are finite may still lead out of f32.
+Status check_finite(const Output& output) {
+  const std::pair<const char*, std::span<const float>> arrays[] = {
+      {"logits", output.logits},
+      {"tokens", output.tokens},
+      {"cls", output.cls},
+      {"registers", output.registers},
+      {"pooled", output.pooled},
+      {"image_embeds", output.image_embeds},
+      {"patch_embed", output.patch_embed},
+      {"hidden_states", output.hidden_states},
+      {"intermediate_layers", output.intermediate_layers},
+      {"attentions", output.attentions},
+  };
+  for (const auto& [name, values] : arrays)
+    for (const float x : values)
+      if (!std::isfinite(x))
+        return Error{ErrorCode::bad_file, std::string("the network's ") + name +
+                                              " are not finite: its weights lead out of the range of f32"};
+  return {};
+}
+
 std::size_t for_each_picture(const std::vector<std::string>& pictures, const PictureOptions& options, Session& session,
                              bool json, Keep keep, const std::function<Status(const Seen&)>& on_picture) {
   Progress progress("pictures");
@@ -339,6 +362,10 @@ std::size_t for_each_picture(const std::vector<std::string>& pictures, const Pic
     const auto output = run();
     if (!output) {
       failed(pictures[i], output.error().message);
+      continue;
+    }
+    if (const Status finite = check_finite(*output); !finite) {
+      failed(pictures[i], finite.error().message);
       continue;
     }
     Timing timing = session.timing();

@@ -84,7 +84,7 @@ struct NpyArray {
   std::vector<std::uint8_t> data;
 };
 
-/// Reads a .npy of bytes (descr `|u1`) in C order, at most 2^30 of them.
+/// Reads a .npy of bytes (descr `|u1`; `|b1`: as 0 and 1) in C order, at most 2^30 of them.
 Result<NpyArray> load_npy_u8(const std::filesystem::path& path);
 
 }  // namespace vitrail
