@@ -102,7 +102,7 @@ Result<bool> run(const Options& options) {
                                         {{"-m", options.model.folder}}, *pictures);
       !good)
     return good.error();
-  const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
+  const auto model = load_model(options.model);
   if (!model) return model.error();
   const int heads = model->info().num_heads, layers = model->info().num_layers;
   if (options.layer && (*options.layer < 0 || *options.layer >= layers))

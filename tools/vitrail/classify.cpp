@@ -132,7 +132,7 @@ Result<bool> run(const Options& options) {
                                         {{"-m", options.model.folder}, {"--labels", options.labels_file}}, *pictures);
       !good)
     return good.error();
-  const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
+  const auto model = load_model(options.model);
   if (!model) return model.error();
   const ModelInfo& info = model->info();
   if (info.num_labels == 0)

@@ -158,7 +158,7 @@ Result<bool> run(const Options& options) {
   if (!pictures) return pictures.error();
   if (const Status good = check_outputs({{"-o", options.file}}, {{"-m", options.model.folder}}, *pictures); !good)
     return good.error();
-  const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
+  const auto model = load_model(options.model);
   if (!model) return model.error();
   const Outputs given = outputs_of(model->info());
   Outputs outputs = Outputs::none;

@@ -36,7 +36,7 @@ Result<bool> run(const Options& options) {
   if (!pictures) return pictures.error();
   if (const Status good = check_outputs({{"-o", options.file}}, {{"-m", options.model.folder}}, *pictures); !good)
     return good.error();
-  const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
+  const auto model = load_model(options.model);
   if (!model) return model.error();
   auto session = make_session(*model, options.model, options.size, {.outputs = Outputs::tokens});
   if (!session) return session.error();

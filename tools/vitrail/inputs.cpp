@@ -275,6 +275,10 @@ Error in_options(Error error, std::initializer_list<std::pair<std::string_view, 
   return error;
 }
 
+Result<Model> load_model(const ModelOptions& options) {
+  return load_model(options.folder, dtype_from(options.dtype), options.threads);
+}
+
 Result<Session> open_session(const Model& model, const SessionOptions& wanted) {
   auto session = model.session(wanted);
   if (session) return session;

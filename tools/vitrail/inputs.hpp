@@ -75,6 +75,7 @@ CLI::Validator number_in(double low, double high);
 
 /// Loads a folder with a progress bar.
 Result<Model> load_model(const std::string& folder, DType dtype, int threads);
+Result<Model> load_model(const ModelOptions& options);
 /// A network of random weights, with a progress bar.
 Result<Model> random_model(const std::string& architecture, DType dtype, int threads);
 

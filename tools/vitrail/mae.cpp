@@ -64,7 +64,7 @@ Result<bool> run(const Options& options) {
                                         {{"-m", options.model.folder}, {"--mask", options.mask_file}}, *pictures);
       !good)
     return good.error();
-  const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
+  const auto model = load_model(options.model);
   if (!model) return model.error();
   if (!model->info().has_decoder)
     return Error{ErrorCode::unsupported, options.model.folder + ": " + model->info().family +

@@ -107,7 +107,7 @@ Result<bool> run(const Options& options) {
     return Error{ErrorCode::invalid_argument,
                  "-i: found one picture (" + query + "), expected it and others to compare"};
 
-  const auto model = load_model(options.model.folder, dtype_from(options.model.dtype), options.model.threads);
+  const auto model = load_model(options.model);
   if (!model) return model.error();
   const auto what = choose_vectors(options.what, model->info());
   if (!what) return what.error();
