@@ -16,7 +16,8 @@ struct Features {
   bool in_order = false;  ///< every core has sdot and issues in order: Cortex-A55, which wants another order of loads
 };
 
-/// What the operating system says, as plain integers so that any CPU can be described in a test. AT_HWCAP and AT_HWCAP2.
+/// What the operating system says, as plain integers so that any CPU can be described in a test. AT_HWCAP and
+/// AT_HWCAP2.
 struct HwCap {
   bool aarch64 = false;  ///< the bits below mean other things on 32-bit ARM
   std::uint64_t hwcap = 0, hwcap2 = 0;
