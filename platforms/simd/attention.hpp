@@ -65,11 +65,16 @@ struct AttentionWeights {
     });
     store_u8(steps, 0, weights + t);
   }
+  /// The j-th sixteen of 64, from column t on.
+  VITRAIL_INLINE void put_sixteen(int t, auto j, const V& w) {
+    sum[j] = sum[j] + w;
+    store_u8(round_to_int(w), 0, weights + t);
+  }
   VITRAIL_INLINE float total() const { return fold_sum((sum[0] + sum[2]) + (sum[1] + sum[3])); }
 };
 
 /// Weighs one row and meanwhile scores another one, whose scores take the places of the row's own.
-/// @param last  64 floats, zeros when this was not called before with the same number of columns
+/// @param last  room for 64 floats
 template <class A>
 VITRAIL_INLINE void weigh_and_score(int cols, AttentionWeights<A>& weights, Scores<A>& scores, float* last) {
   using V = F16<A>;
@@ -130,11 +135,10 @@ VITRAIL_INLINE void weigh_and_score(int cols, AttentionWeights<A>& weights, Scor
     weights.put(t, w);
     score(t);
   }
-  if (whole < cols) {
-    V w[4];
-    unroll<4>([&](auto j) __attribute__((always_inline)) { w[j] = V::load(last + 16 * j); });
-    weights.put(whole, w);
-  }
+  unroll<4>([&](auto j) __attribute__((always_inline)) {
+    const int t = whole + 16 * j;
+    if (t < cols) weights.put_sixteen(t, j, V::load(last + 16 * j));
+  });
 }
 
 template <class A>
@@ -168,7 +172,7 @@ void softmax_quantize(std::int32_t* acc, std::size_t ldacc, int rows, int cols, 
                   __attribute__((always_inline)) { count < 16 ? scores.put_last(t, count) : scores.put(t, turn); });
     top[m] = scores.top();
   }
-  alignas(64) float last[64] = {};
+  alignas(64) float last[64];
   for (int m = 0; m < rows; ++m) {
     using E = numerics::Exp2S8;
     const float high = top[m % 2], magnitude = __builtin_fabsf(high);
