@@ -19,7 +19,7 @@ TEST_CASE("the int8 product is exact on every class") {
       for (const int rows : {1, 2, 5, 6, 7, 12, 17, 31, 33, 41, 48, 54, 64})
         for (const int cols : {3, 64, 100, 256, 384}) {
           if (cols == 384 && k > 512) continue;
-          if (k > 1088 && (rows > 6 || cols != 64)) continue;
+          if (k > 1088 && (cols != 64 || (rows != 1 && rows != 5))) continue;
           CAPTURE(k);
           CAPTURE(rows);
           CAPTURE(cols);
