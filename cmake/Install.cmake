@@ -4,6 +4,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vitrail)
 
 install(TARGETS vitrail EXPORT vitrailTargets)
 install(DIRECTORY include/vitrail DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(EXPORT vitrailTargets NAMESPACE vitrail:: DESTINATION ${package_dir})
 
 # A static vitrail leaves the linking of oneDNN to the program.

@@ -77,19 +77,20 @@ template <>
 class [[nodiscard]] Result<void> {
  public:
   Result() noexcept = default;
-  Result(Error error) noexcept : error_(std::move(error)) {}
+  Result(Error error) noexcept : failed_(true), error_(std::move(error)) {}
 
-  explicit operator bool() const noexcept { return !error_; }
-  /// Precondition: the result tests false.
-  const Error& error() const noexcept { return *error_; }
+  explicit operator bool() const noexcept { return !failed_; }
+  /// The error; meaningful only when the result tests false.
+  const Error& error() const noexcept { return error_; }
 #ifdef __cpp_exceptions
   void value() const {
-    if (error_) throw Exception(*error_);
+    if (failed_) throw Exception(error_);
   }
 #endif
 
  private:
-  std::optional<Error> error_;
+  bool failed_ = false;
+  Error error_;
 };
 
 using Status = Result<void>;
