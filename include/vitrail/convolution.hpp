@@ -82,12 +82,12 @@ struct ConvolutionOptions {
 };
 
 /// A 2-D convolution, groups = 1: torch.nn.functional.conv2d. Windows are gathered a tile at a time and multiplied
-/// while they are in the cache, so the columns never exist as a whole. Moves (a moved-from one
-/// may be assigned to or destroyed, nothing else); belongs to one thread at a time.
+/// while they are in the cache, so the columns never exist as a whole. Moves (a moved-from one may
+/// be assigned to or destroyed, nothing else); belongs to one thread at a time.
 class Convolution {
  public:
-  /// Quantises (int8) and packs the weights; allocates all that run() needs. Reads VITRAIL_CPU
-  /// and VITRAIL_ONEDNN.
+  /// Quantises (int8) and packs the weights; allocates all that run() needs. Reads VITRAIL_CPU and
+  /// VITRAIL_ONEDNN.
   /// @param grid     of WindowGrid::make; windows of at most 66047 elements, so that sums stay exact
   /// @param out_channels  1 … 65536
   /// @param weights  [out_channels, channels, kernel_height, kernel_width] as torch has them; finite

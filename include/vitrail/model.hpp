@@ -72,6 +72,7 @@ class Model {
 
   /// Makes a session (see session.hpp). Reads VITRAIL_CPU and VITRAIL_ONEDNN; allocates all memory that the network
   /// needs: run() allocates only when a picture of a new size or format comes. The session keeps the model alive.
+  /// Large memory has its pages when it is first used: a first run takes longer.
   Result<Session> session(const SessionOptions& options) const;
   Result<Session> session() const;
 

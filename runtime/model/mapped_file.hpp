@@ -11,9 +11,8 @@
 
 namespace vitrail {
 
-/// A regular file mapped into memory. The bytes stay valid as long as the
-/// object lives, also when the file is deleted or replaced; a file that is *shortened in place* meanwhile makes later
-/// reads fault, as with any mapping.
+/// A regular file mapped into memory. The bytes stay valid as long as the object lives, also when the file is deleted
+/// or replaced; a file that is *shortened in place* meanwhile makes later reads fault, as with any mapping.
 class MappedFile {
  public:
   /// Refuses what is missing, empty, unreadable or not a regular file (folders, devices; a FIFO is not waited for).

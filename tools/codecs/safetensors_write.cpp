@@ -1,6 +1,5 @@
 // safetensors: length of the header (u64, little-endian), the header as JSON, the elements.
 #include <bit>
-#include <cstdint>
 #include <cstdio>
 #include <new>
 #include <set>
@@ -9,29 +8,15 @@
 
 #include "atomic_file.hpp"
 #include "codec.hpp"
+#include "utf8.hpp"
 #include "vitrail/codecs.hpp"
 
 namespace vitrail {
 namespace {
 
-/// Whether these bytes are UTF-8 as JSON's readers want it: in the shortest form, and no halves of UTF-16's pairs.
 bool is_utf8(std::string_view text) {
-  constexpr std::uint32_t first_of_length[] = {0, 0x80, 0x800, 0x10000};
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i++]);
-    if (lead < 0x80) continue;
-    if (lead < 0xc2 || lead > 0xf4) return false;
-    const std::size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
-    if (text.size() - i < more) return false;
-    std::uint32_t point = lead & (0x3fu >> more);
-    for (const std::size_t end = i + more; i < end; ++i) {
-      const auto next = static_cast<unsigned char>(text[i]);
-      if ((next & 0xc0) != 0x80) return false;
-      point = point << 6 | (next & 0x3f);
-    }
-    if (point < first_of_length[more] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return false;
-  }
-  return true;
+  while (const std::size_t length = codec::utf8_length(text)) text.remove_prefix(length);
+  return text.empty();
 }
 
 constexpr char kDigits[] = "0123456789abcdef";

@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "tools/codecs/utf8.hpp"
+
 namespace vitrail::cli {
 namespace {
 
@@ -18,18 +20,15 @@ bool starts_letter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0)
 
 std::string printable(std::string_view text) {
   std::string shown;
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const std::size_t length = byte < 0xc2 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
-    const std::string_view letter = text.substr(i, length);
+  while (!text.empty()) {
+    const std::size_t length = codec::utf8_length(text);
+    const std::string_view letter = text.substr(0, std::max(length, std::size_t{1}));
     const auto between = [&](std::string_view low, std::string_view high) { return letter >= low && letter <= high; };
-    const bool whole = letter.size() == length && (length > 1 || byte < 0x80) &&
-                       std::all_of(letter.begin() + 1, letter.end(), [](char c) { return (c & 0xc0) == 0x80; });
     // C0 and C1, which terminals obey, and what turns the direction of the text behind it.
-    const bool control = byte < ' ' || byte == 0x7f || between("\xc2\x80", "\xc2\x9f") ||
+    const bool control = letter < " " || letter == "\x7f" || between("\xc2\x80", "\xc2\x9f") ||
                          between("\xe2\x80\xaa", "\xe2\x80\xae") || between("\xe2\x81\xa6", "\xe2\x81\xa9");
-    shown += whole && !control ? letter : "?";
-    i += whole ? length : 1;
+    shown += length > 0 && !control ? letter : "?";
+    text.remove_prefix(letter.size());
   }
   return shown;
 }

@@ -98,6 +98,28 @@ Result<Opened> open(const std::string& path, const LoadImageOptions& options, Ke
   return Opened{*std::move(image), nullptr};
 }
 
+/// Weights that are finite may still lead out of f32.
+Status check_finite(const Output& output) {
+  const std::pair<const char*, std::span<const float>> arrays[] = {
+      {"logits", output.logits},
+      {"tokens", output.tokens},
+      {"cls", output.cls},
+      {"registers", output.registers},
+      {"pooled", output.pooled},
+      {"image_embeds", output.image_embeds},
+      {"patch_embed", output.patch_embed},
+      {"hidden_states", output.hidden_states},
+      {"intermediate_layers", output.intermediate_layers},
+      {"attentions", output.attentions},
+  };
+  for (const auto& [name, values] : arrays)
+    for (const float x : values)
+      if (!std::isfinite(x))
+        return Error{ErrorCode::bad_file, std::string("the network's ") + name +
+                                              " are not finite: its weights lead out of the range of f32"};
+  return {};
+}
+
 }  // namespace
 
 std::optional<Size> parse_size(std::string_view text, int most) {
@@ -305,28 +327,6 @@ Image noise(int width, int height, int channels) {
     }
   }
   return image;
-}
-
-/// Weights that are finite may still lead out of f32.
-Status check_finite(const Output& output) {
-  const std::pair<const char*, std::span<const float>> arrays[] = {
-      {"logits", output.logits},
-      {"tokens", output.tokens},
-      {"cls", output.cls},
-      {"registers", output.registers},
-      {"pooled", output.pooled},
-      {"image_embeds", output.image_embeds},
-      {"patch_embed", output.patch_embed},
-      {"hidden_states", output.hidden_states},
-      {"intermediate_layers", output.intermediate_layers},
-      {"attentions", output.attentions},
-  };
-  for (const auto& [name, values] : arrays)
-    for (const float x : values)
-      if (!std::isfinite(x))
-        return Error{ErrorCode::bad_file, std::string("the network's ") + name +
-                                              " are not finite: its weights lead out of the range of f32"};
-  return {};
 }
 
 std::size_t for_each_picture(const std::vector<std::string>& pictures, const PictureOptions& options, Session& session,
